@@ -1,0 +1,1 @@
+"""lmmdsl: large multimodal models as readable, checked text."""

@@ -1,0 +1,231 @@
+"""Axis sizes as integer polynomials in normal form.
+
+A `Dim` is a sum of products of atoms with integer coefficients. An atom is a run-time symbol (`B` batch,
+`T` tokens, `I` images ...) or a floor division or remainder that does not simplify. Two sizes are equal
+exactly when their normal forms are; the derivation (`why`) never takes part in equality.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from lmmdsl.text.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Where a number comes from: `text` says how (`336 // 14 = 24`), `span` where it is written."""
+
+    text: str
+    span: Span | None = None
+    inputs: tuple["Why", ...] = ()
+
+    def chain(self, limit: int = 6) -> tuple["Why", ...]:
+        """The steps that lead to this number, causes first, without repeats, at most `limit`."""
+        steps: dict[str, Why] = {}
+
+        def visit(why: Why) -> None:
+            for cause in why.inputs:
+                visit(cause)
+            steps.setdefault(why.text, why)
+
+        visit(self)
+        return tuple(steps.values())[-limit:]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A size known only when the model runs."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """Floor division that does not simplify."""
+
+    top: "Dim"
+    bottom: "Dim"
+
+    def __str__(self) -> str:
+        return f"{_paren(self.top)}//{_paren(self.bottom)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """Remainder that does not simplify."""
+
+    top: "Dim"
+    bottom: "Dim"
+
+    def __str__(self) -> str:
+        return f"{_paren(self.top)}%{_paren(self.bottom)}"
+
+
+Atom = Symbol | Quotient | Remainder
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """An axis size. `terms` maps sorted products of atoms to non-zero coefficients."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+    why: Why | None = field(default=None, compare=False, repr=False)
+
+    @staticmethod
+    def of(value: "int | Dim", why: Why | None = None) -> "Dim":
+        """A constant size (a `Dim` passes through, given `why` where it had none)."""
+        if isinstance(value, Dim):
+            return replace(value, why=why) if why and not value.why else value
+        return Dim((((), value),) if value else (), why)
+
+    @staticmethod
+    def symbol(name: str, why: Why | None = None) -> "Dim":
+        """A run-time size."""
+        return Dim((((Symbol(name),), 1),), why)
+
+    @property
+    def is_const(self) -> bool:
+        """Whether the size is known at compile time."""
+        return not self.terms or (len(self.terms) == 1 and not self.terms[0][0])
+
+    @property
+    def value(self) -> int:
+        """The constant; only for `is_const` sizes."""
+        if not self.is_const:
+            raise ValueError(f"{self} is not a constant")
+        return self.terms[0][1] if self.terms else 0
+
+    def because(self, why: Why) -> "Dim":
+        """The same size with another derivation."""
+        return replace(self, why=why)
+
+    def symbols(self) -> frozenset[str]:
+        """Names of the run-time symbols the size depends on."""
+        names: set[str] = set()
+        for atoms, _ in self.terms:
+            for atom in atoms:
+                if isinstance(atom, Symbol):
+                    names.add(atom.name)
+                else:
+                    names |= atom.top.symbols() | atom.bottom.symbols()
+        return frozenset(names)
+
+    def subs(self, sizes: Mapping[str, "Dim"]) -> "Dim":
+        """Replace symbols by sizes."""
+        if self.is_const:
+            return self
+        total = ZERO
+        for atoms, coefficient in self.terms:
+            product = Dim.of(coefficient)
+            for atom in atoms:
+                product = product * _substitute(atom, sizes)
+            total = total + product
+        return replace(total, why=total.why or self.why)
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The value for given symbol values."""
+        return self.subs({name: Dim.of(size) for name, size in sizes.items()}).value
+
+    def __add__(self, other: "int | Dim") -> "Dim":
+        terms = dict(self.terms)
+        for atoms, coefficient in Dim.of(other).terms:
+            terms[atoms] = terms.get(atoms, 0) + coefficient
+        return _normal(terms)
+
+    def __neg__(self) -> "Dim":
+        return Dim(tuple((atoms, -coefficient) for atoms, coefficient in self.terms))
+
+    def __sub__(self, other: "int | Dim") -> "Dim":
+        return self + -Dim.of(other)
+
+    def __mul__(self, other: "int | Dim") -> "Dim":
+        terms: dict[Monomial, int] = {}
+        for left, a in self.terms:
+            for right, b in Dim.of(other).terms:
+                atoms = tuple(sorted(left + right, key=str))
+                terms[atoms] = terms.get(atoms, 0) + a * b
+        return _normal(terms)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: int) -> "Dim":
+        return Dim.of(other) - self
+
+    def divide(self, other: "int | Dim") -> "Dim | None":
+        """Exact quotient, or None when the division leaves a rest or cannot be decided."""
+        divisor = Dim.of(other)
+        if len(divisor.terms) != 1:
+            return Dim.of(1) if self == divisor and self.terms else None
+        atoms, factor = divisor.terms[0]
+        terms: dict[Monomial, int] = {}
+        for product, coefficient in self.terms:
+            rest = list(product)
+            for atom in atoms:
+                if atom not in rest:
+                    return None
+                rest.remove(atom)
+            if coefficient % factor:
+                return None
+            terms[tuple(rest)] = coefficient // factor
+        return _normal(terms)
+
+    def __floordiv__(self, other: "int | Dim") -> "Dim":
+        divisor = Dim.of(other)
+        if not divisor.terms:
+            raise ZeroDivisionError("division of an axis by zero")
+        exact = self.divide(divisor)
+        if exact is not None:
+            return exact
+        if self.is_const and divisor.is_const:
+            return Dim.of(self.value // divisor.value)
+        return Dim((((Quotient(self, divisor),), 1),))
+
+    def __mod__(self, other: "int | Dim") -> "Dim":
+        divisor = Dim.of(other)
+        if not divisor.terms:
+            raise ZeroDivisionError("remainder of an axis by zero")
+        if self.divide(divisor) is not None:
+            return ZERO
+        if self.is_const and divisor.is_const:
+            return Dim.of(self.value % divisor.value)
+        return Dim((((Remainder(self, divisor),), 1),))
+
+    def __str__(self) -> str:
+        return " + ".join(_term(atoms, c) for atoms, c in self.terms).replace("+ -", "- ") or "0"
+
+
+ZERO = Dim(())
+
+
+def _normal(terms: dict[Monomial, int]) -> Dim:
+    kept = [(atoms, c) for atoms, c in terms.items() if c]
+    # Products first, the constant last: `B*T + 1` reads better than `1 + B*T`.
+    return Dim(tuple(sorted(kept, key=lambda term: (not term[0], str([str(a) for a in term[0]])))))
+
+
+def _term(atoms: Monomial, coefficient: int) -> str:
+    factors = [str(atom) for atom in atoms]
+    if not factors:
+        return str(coefficient)
+    sign = {1: "", -1: "-"}.get(coefficient, f"{coefficient}*")
+    return sign + "*".join(factors)
+
+
+def _paren(size: Dim) -> str:
+    simple = len(size.terms) <= 1 and (size.is_const or size.terms[0][1] == 1)
+    return str(size) if simple else f"({size})"
+
+
+def _substitute(atom: Atom, sizes: Mapping[str, Dim]) -> Dim:
+    match atom:
+        case Symbol(name):
+            return sizes.get(name, Dim((((atom,), 1),)))
+        case Quotient(top, bottom):
+            return top.subs(sizes) // bottom.subs(sizes)
+        case Remainder(top, bottom):
+            return top.subs(sizes) % bottom.subs(sizes)

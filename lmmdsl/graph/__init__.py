@@ -1,0 +1,1 @@
+"""The checked program: definitions, their parts and their dataflow graphs."""

@@ -1,0 +1,1 @@
+"""Source text: files, line indexes and half-open code-point spans."""

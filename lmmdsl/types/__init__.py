@@ -1,0 +1,1 @@
+"""Types of the values that flow through a model."""
