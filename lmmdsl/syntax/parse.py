@@ -1,0 +1,183 @@
+"""Text to `Module`, with recovery per declaration.
+
+A file that does not parse is split at the lines where a top-level declaration starts; each piece is parsed alone, so
+one slip costs one declaration and every other mistake is still reported.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+from lark.exceptions import VisitError
+
+from lmmdsl.diag.codes.syntax import BadLiteral, SyntaxProblem, TooLarge
+from lmmdsl.diag.sink import Sink
+from lmmdsl.resources import grammar_text
+from lmmdsl.syntax import ast
+from lmmdsl.syntax.build import Builder
+from lmmdsl.text.source import SourceFile, Span
+
+MAX_SOURCE = 400_000
+MAX_NESTING = 64
+_DECLARATION = re.compile(r"^(?:block|model|fn|from)\b", re.MULTILINE)
+_BRACKETS = re.compile(r'"""[\s\S]*?"""|"(?:[^"\\\n]|\\[^\n])*"|#[^\n]*|[()\[\]{}]')
+
+_NAMES = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a string",
+    "TOKEN": "a token such as `<image>`",
+    "DOC": "a docstring",
+    "VARIANT": "a variant name",
+    "$END": "the end of the file",
+    "SUM": "`+`",
+    "PRODUCT": "`*`",
+    "COMPARE": "`==`",
+    "LEARNED": "`param`",
+    "COLON": "`:`",
+    "OPTIONAL": "`?`",
+}
+
+
+@cache
+def grammar() -> Lark:
+    """The parser of the language, built once."""
+    return Lark(
+        grammar_text(),
+        parser="lalr",
+        lexer="contextual",
+        propagate_positions=True,
+        maybe_placeholders=True,
+        start=["start", "expr"],
+    )
+
+
+def parse_module(file: SourceFile, sink: Sink) -> ast.Module:
+    """Parse one file.
+
+    Reports:
+        E0101 for each declaration that does not parse, E0102 for a file or nesting beyond the limits, E0103 for a
+        literal that is none.
+    """
+    whole = Span(file, 0, len(file.text))
+    empty = ast.Module(span=whole, doc="", imports=(), blocks=(), functions=())
+    if len(file.text) > MAX_SOURCE:
+        sink.add(TooLarge(at=Span(file, 0, 0), what="source characters", limit=MAX_SOURCE))
+        return empty
+    if deep := _too_deep(file):
+        sink.add(TooLarge(at=deep, what="levels of nesting", limit=MAX_NESTING))
+        return empty
+    module, problem = _parse_piece(file, 0, len(file.text))
+    if module is not None:
+        return module
+    pieces = list(_pieces(file.text))
+    if len(pieces) <= 1:
+        sink.add(problem)
+        return empty
+    parsed = []
+    for start, end in pieces:
+        module, problem = _parse_piece(file, start, end)
+        if module is None:
+            sink.add(problem)
+        else:
+            parsed.append(module)
+    return ast.Module(
+        span=whole,
+        doc=next((m.doc for m in parsed if m.doc), ""),
+        imports=tuple(i for m in parsed for i in m.imports),
+        blocks=tuple(b for m in parsed for b in m.blocks),
+        functions=tuple(f for m in parsed for f in m.functions),
+    )
+
+
+def parse_expression(file: SourceFile, sink: Sink) -> ast.Expr | None:
+    """Parse one expression (the value of `--set path=value`)."""
+    if _too_deep(file) or len(file.text) > MAX_SOURCE:
+        sink.add(TooLarge(at=Span(file, 0, 0), what="levels of nesting", limit=MAX_NESTING))
+        return None
+    expression, problem = _parse(file, 0, len(file.text), "expr")
+    if expression is None:
+        sink.add(problem)
+    return expression  # type: ignore[return-value]
+
+
+def _parse_piece(file: SourceFile, start: int, end: int) -> tuple[ast.Module | None, SyntaxProblem]:
+    return _parse(file, start, end, "start")  # type: ignore[return-value]
+
+
+def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, SyntaxProblem]:
+    nothing = SyntaxProblem(at=Span(file, start, start), found="", expected=())
+    try:
+        tree = grammar().parse(file.text[start:end], start=rule)
+        return Builder(file, start).transform(tree), nothing
+    except UnexpectedToken as error:
+        return None, _unexpected(file, start, end, error)
+    except (UnexpectedCharacters, UnexpectedEOF) as error:
+        at = min(start + max(error.pos_in_stream or 0, 0), end)
+        found = file.text[at : at + 1]
+        names = error.allowed if isinstance(error, UnexpectedCharacters) else error.expected
+        return None, SyntaxProblem(
+            at=Span(file, at, at + len(found)), found=found, expected=_expected(names or ())
+        )
+    except VisitError as error:
+        span = Span(file, start, start)
+        return None, BadLiteral(at=_literal(error, file, start) or span, problem=str(error.orig_exc))  # type: ignore[return-value]
+    except RecursionError:
+        return None, TooLarge(at=Span(file, start, start), what="nested operators", limit=900)  # type: ignore[return-value]
+
+
+def _literal(error: VisitError, file: SourceFile, start: int) -> Span | None:
+    meta = getattr(error.obj, "meta", None)
+    if meta is None or getattr(meta, "start_pos", None) is None:
+        return None
+    return Span(file, start + meta.start_pos, start + meta.end_pos)
+
+
+def _unexpected(file: SourceFile, start: int, end: int, error: UnexpectedToken) -> SyntaxProblem:
+    token = error.token
+    if isinstance(token, Token) and token.type != "$END" and token.start_pos is not None:
+        at = Span(file, start + token.start_pos, start + (token.end_pos or token.start_pos))
+        found = str(token)
+    else:
+        last = start + len(file.text[start:end].rstrip())
+        at, found = Span(file, last, last), "the end of the declaration"
+    return SyntaxProblem(at=at, found=found, expected=_expected(error.accepts or error.expected))
+
+
+def _expected(names: object) -> tuple[str, ...]:
+    """Readable names of the terminals that could stand here."""
+    found = []
+    for name in sorted(names):  # type: ignore[call-overload]
+        found.append(_NAMES.get(name) or _spelling(name))
+    return tuple(dict.fromkeys(found))
+
+
+def _spelling(terminal: str) -> str:
+    for item in grammar().terminals:
+        if item.name == terminal:
+            return f"`{item.pattern.value}`"
+    return terminal.lower()
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    starts = [match.start() for match in _DECLARATION.finditer(text)]
+    if not starts:
+        yield 0, len(text)
+        return
+    if text[: starts[0]].strip():
+        yield 0, starts[0]
+    yield from zip(starts, [*starts[1:], len(text)], strict=True)
+
+
+def _too_deep(file: SourceFile) -> Span | None:
+    depth = 0
+    for match in _BRACKETS.finditer(file.text):
+        mark = match.group()
+        if mark in "([{":
+            depth += 1
+            if depth > MAX_NESTING:
+                return Span(file, match.start(), match.end())
+        elif mark in ")]}":
+            depth = max(0, depth - 1)
+    return None
