@@ -1,0 +1,1 @@
+"""What leaves or enters as JSON: one pydantic model per document."""
