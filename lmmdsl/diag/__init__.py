@@ -1,0 +1,1 @@
+"""Diagnostics: what they are, how they are collected, and how people and machines read them."""

@@ -1,0 +1,23 @@
+"""E08: what a backend cannot express."""
+
+from lmmdsl.diag.model import Diagnostic, diagnostic
+
+
+@diagnostic("E0801", "not-in-backend", "a backend cannot express this")
+class NotInBackend(Diagnostic):
+    """The model is sound, but the chosen output has no way to express a part of it.
+
+    Choose another profile or target, or write the part with other operations.
+
+    Wrong:
+        lmmc compile spec.lmm --to onnx --profile base      # uses an operation newer than the profile
+    Right:
+        lmmc compile spec.lmm --to onnx --profile std
+    """
+
+    backend: str
+    what: str
+
+    def message(self) -> str:
+        """Name both."""
+        return f"{self.backend} cannot express {self.what}"

@@ -1,0 +1,303 @@
+"""E05: the token layout, the vocabulary and the context."""
+
+from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
+from lmmdsl.diag.origins import comes_from, derivations
+from lmmdsl.diag.suggest import did_you_mean, respell
+from lmmdsl.dims.expr import Dim
+from lmmdsl.text.source import Span
+
+
+@diagnostic("E0501", "visual-width", "visual features and token embeddings differ in width")
+class VisualWidth(Located):
+    """Visual features take the place of token embeddings, so both must be equally wide.
+
+    Wrong:
+        visual = vision.hidden[-2] |> drop_first      # 1024 wide, the llm is 4096 wide
+    Right:
+        connector proj: Mlp(in = vision.width, out = llm.width)
+        visual = vision.hidden[-2] |> drop_first |> proj
+    """
+
+    visual: Dim
+    llm: Dim
+    value: str = "the visual features"
+    part: str = "llm"
+
+    def message(self) -> str:
+        """Show both widths."""
+        name = self.value if " " in self.value else f"`{self.value}`"
+        verb = "are" if self.value.endswith("features") else "is"
+        return f"{name} {verb} {self.visual} wide, but `{self.part}` embeds tokens {self.llm} wide"
+
+    def here(self) -> str:
+        """Show the width that arrives."""
+        return f"{self.visual} wide"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where both widths were written."""
+        return comes_from((self.visual, self.llm), but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the arithmetic."""
+        return derivations((self.visual, self.llm))
+
+    def helps(self) -> tuple[str, ...]:
+        """Point at the connector."""
+        return (f"end the connector at the width of the llm: `out = {self.part}.width`",)
+
+
+@diagnostic("E0502", "id-outside-vocabulary", "a token id is outside the vocabulary")
+class IdOutsideVocabulary(Located):
+    """A named token has an id for which the embedding has no row.
+
+    Ids count from 0, so an embedding of 32000 rows ends at id 31999. Tokens that were added to a tokenizer need
+    added rows.
+
+    Wrong:
+        llm llm: Decoder(vocab = 32000, ...)
+        vocab { <image> = 32000 }
+    Right:
+        llm llm: Decoder(vocab = 32064, ...)
+        vocab { <image> = 32000 }
+    """
+
+    token: str
+    id: int
+    rows: Dim
+
+    def message(self) -> str:
+        """Show the id and the rows."""
+        return f"`{self.token}` has id {self.id}, but the embedding has {self.rows} rows"
+
+    def here(self) -> str:
+        """Show the range."""
+        return f"ids run from 0 to {self.rows - 1}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where the rows were written."""
+        return comes_from((self.rows,), but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the arithmetic."""
+        return derivations((self.rows,))
+
+
+@diagnostic("E0503", "context-overflow", "the layout does not fit the context")
+class ContextOverflow(Located):
+    """The tokens that a layout always holds are more than the model has positions for.
+
+    Frameworks cut such sequences without a word. Here the sum is known before anything runs: fixed text, named
+    tokens, and images times tokens per image.
+
+    Wrong:
+        layout many { <image = visual> <image = visual> ... {question} }      # 8 * 576 tokens, context = 4096
+    Right:
+        layout one { <image = visual> {question} }
+    """
+
+    parts: tuple[tuple[str, int], ...]
+    needed: int
+    context: Dim
+
+    def message(self) -> str:
+        """Show the sum and the limit."""
+        return f"the layout needs {self.needed} tokens, but the context holds {self.context}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where the context was written."""
+        return comes_from((self.context,), but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the sum."""
+        if not self.parts:
+            return ()
+        terms = " + ".join(f"{count} {what}" for what, count in self.parts)
+        return (f"{terms} = {self.needed}",)
+
+    def helps(self) -> tuple[str, ...]:
+        """Say what can give."""
+        return ("use fewer images, a connector with fewer tokens, or a longer context",)
+
+
+@diagnostic("E0504", "unknown-token", "a token has no name in the vocabulary")
+class UnknownToken(Located):
+    """A layout, `sees` rule or injection uses a token that `vocab` does not name.
+
+    Wrong:
+        vocab { <bos> = 1 }
+        layout chat { <boss> {question} }
+    Right:
+        vocab { <bos> = 1 }
+        layout chat { <bos> {question} }
+    """
+
+    name: str
+    candidates: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        """Name it."""
+        return f"the vocabulary has no token `{self.name}`"
+
+    def helps(self) -> tuple[str, ...]:
+        """Offer near tokens."""
+        if not self.candidates:
+            return (f"name it: `vocab {{ {self.name} = ID }}`",)
+        return did_you_mean(self.at, self.name, self.candidates)
+
+    def fixes(self) -> tuple[Suggestion, ...]:
+        """Replace by the near token."""
+        return respell(self.at, self.name, self.candidates)
+
+
+@diagnostic("E0505", "duplicate-id", "two tokens have one id")
+class DuplicateId(Located):
+    """Two named tokens share an id, so that one could not be told from the other.
+
+    Wrong:
+        vocab { <image> = 32000, <pad> = 32000 }
+    Right:
+        vocab { <image> = 32000, <pad> = 32001 }
+    """
+
+    token: str
+    id: int
+    other: str
+    first: Span
+
+    def message(self) -> str:
+        """Name both."""
+        return f"`{self.token}` and `{self.other}` have the same id {self.id}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark the first."""
+        return (Label(self.first, f"`{self.other}` takes {self.id} here"),)
+
+
+@diagnostic("E0506", "vocabulary-rows", "the vocabulary and the embedding differ in rows")
+class VocabularyRows(Located):
+    """The rows that `vocab` adds up to (base, added tokens, padding) are not the rows of the embedding.
+
+    Wrong:
+        llm llm: Decoder(vocab = 32000, ...)
+        vocab { rows = 32064 }
+    Right:
+        llm llm: Decoder(vocab = 32064, ...)
+        vocab { rows = 32064 }
+    """
+
+    declared: Dim
+    rows: Dim
+
+    def message(self) -> str:
+        """Show both."""
+        return f"the vocabulary has {self.declared} rows, but the embedding has {self.rows}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where both were written."""
+        return comes_from((self.declared, self.rows), but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the arithmetic."""
+        return derivations((self.declared, self.rows))
+
+
+@diagnostic("E0507", "not-visual", "an image span is not filled with visual features")
+class NotVisual(Located):
+    """`<image = value>` wants features `[I, N, D]`: images, tokens per image, width.
+
+    Wrong:
+        visual = vision.width
+        layout chat { <image = visual> }
+    Right:
+        visual = vision.hidden[-2] |> drop_first |> proj
+        layout chat { <image = visual> }
+    """
+
+    found: str
+
+    def message(self) -> str:
+        """Show what was found."""
+        return f"an image span needs features [I, N, D], not {self.found}"
+
+
+@diagnostic("E0508", "no-placeholder-id", "an image token has no id")
+class NoPlaceholderId(Located):
+    """Every position of an image is written as its token, so the token needs an id.
+
+    Wrong:
+        layout chat { <image = visual> {question} }      # no vocab section
+    Right:
+        vocab { <image> = 32000 }
+        layout chat { <image = visual> {question} }
+    """
+
+    token: str
+
+    def message(self) -> str:
+        """Name it."""
+        return f"`{self.token}` stands for visual features but has no id"
+
+    def helps(self) -> tuple[str, ...]:
+        """Show the declaration."""
+        return (f"give it one: `vocab {{ {self.token} = ID }}`",)
+
+
+@diagnostic("E0509", "feature-count", "features and placeholders differ in number")
+class FeatureCount(Located):
+    """The layout promises another number of tokens per image than the features have.
+
+    The usual reasons are a class token that is counted on one side only, and an image or patch size that was changed
+    on one side only. Both numbers are derived here, so the difference shows before anything runs.
+
+    Wrong:
+        visual = vision.hidden[-2] |> proj      # keeps the class token: 577 tokens, 576 promised
+    Right:
+        visual = vision.hidden[-2] |> drop_first |> proj
+    """
+
+    tokens: Dim
+    placeholders: Dim
+
+    def message(self) -> str:
+        """Show both numbers."""
+        return (
+            f"each image gives {self.tokens} features, "
+            f"but the layout holds {self.placeholders} places for them"
+        )
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where both were written."""
+        return comes_from((self.tokens, self.placeholders), but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the arithmetic."""
+        return derivations((self.tokens, self.placeholders))
+
+    def helps(self) -> tuple[str, ...]:
+        """Point at the class token where the counts differ by one."""
+        gap = self.tokens - self.placeholders
+        if not gap.is_const or abs(gap.value) != 1:
+            return ()
+        verb = "drop it with `drop_first`" if gap.value == 1 else "it was dropped once too often"
+        return (f"the difference is one token, as a class token would make: {verb}",)
+
+
+@diagnostic("W0510", "no-loss", "no text of the layout is trained on", Severity.WARNING)
+class NoLoss(Located):
+    """A model with stages has a layout in which no slot is marked `loss`, so training has no labels.
+
+    Wrong:
+        layout chat { "USER: " {question} " ASSISTANT: " {answer} }
+    Right:
+        layout chat { "USER: " {question} " ASSISTANT: " {answer: loss} }
+    """
+
+    layout: str
+
+    def message(self) -> str:
+        """Name it."""
+        return f"no text of layout `{self.layout}` is marked `loss`, so its stages have no labels"
+
+    def helps(self) -> tuple[str, ...]:
+        """Show the mark."""
+        return ("mark the text to learn: `{answer: loss}`",)

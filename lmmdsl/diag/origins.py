@@ -1,0 +1,58 @@
+"""Where sizes come from: labels at the numbers as written, notes with the arithmetic between.
+
+A size's `Why` is a tree; its leaves are numbers written in some file, its inner steps are arithmetic
+(`336 // 14 = 24`). Leaves become labels ("336 comes from here"), inner steps become one note per size.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from lmmdsl.diag.model import Label
+from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.text.source import Span
+
+MOST_LABELS = 4
+
+
+def leaves(why: Why) -> Iterator[Why]:
+    """The steps that nothing led to: numbers as written, in order."""
+    if not why.inputs:
+        yield why
+    for cause in why.inputs:
+        yield from leaves(cause)
+
+
+def comes_from(sizes: Iterable[Dim | None], *, but: Iterable[Span | None] = ()) -> tuple[Label, ...]:
+    """A label "N comes from here" at every number that leads to these sizes, at most four."""
+    taken = {span for span in but if span}
+    found: dict[Span, Label] = {}
+    for size in sizes:
+        for leaf in leaves(size.why) if size is not None and size.why else ():
+            if leaf.span and leaf.span not in taken:
+                text = f"{_number(leaf, size)} comes from here"
+                found.setdefault(leaf.span, Label(leaf.span, text))
+    return tuple(found.values())[:MOST_LABELS]
+
+
+def derivation(size: Dim | None) -> str:
+    """The arithmetic that leads to a size (`336 // 14 = 24, 24 * 24 = 576`), or "" where there is none."""
+    if size is None or size.why is None:
+        return ""
+    return ", ".join(step.text for step in size.why.chain() if step.inputs)
+
+
+def derivations(sizes: Iterable[Dim | None]) -> tuple[str, ...]:
+    """One note with the arithmetic of all sizes, if any has some."""
+    steps = dict.fromkeys(text for size in sizes if (text := derivation(size)))
+    return (f"derived: {'; '.join(steps)}",) if steps else ()
+
+
+def bound_so_far(bound: Mapping[str, str]) -> tuple[str, ...]:
+    """One note with the axes known at the place, if any."""
+    if not bound:
+        return ()
+    return (f"bound so far: {', '.join(f'{name} = {size}' for name, size in bound.items())}",)
+
+
+def _number(leaf: Why, size: Dim | None) -> str:
+    number = leaf.text.rsplit(" = ", 1)[-1]
+    return str(size) if size is not None and size.why is leaf else number

@@ -1,0 +1,107 @@
+"""Did you mean: the known names that a misspelt one may stand for.
+
+Closeness is the edit distance with swapped neighbours (optimal string alignment); where nothing is close, names
+made of the same words (`num_heads`, `heads`) and the names that configuration files of the field use for the same
+thing (`hidden_size`, `width`) are tried.
+"""
+
+from collections.abc import Iterable
+
+from lmmdsl.diag.model import Applicability, Edit, Suggestion
+from lmmdsl.text.source import Span
+
+MOST = 3
+
+# What other tools call our parameters. Offered only where the parameter exists.
+_SYNONYMS = {
+    "hidden_size": "width",
+    "hidden_dim": "width",
+    "embed_dim": "width",
+    "d_model": "width",
+    "dim": "width",
+    "num_hidden_layers": "depth",
+    "num_layers": "depth",
+    "layers": "depth",
+    "n_layers": "depth",
+    "num_attention_heads": "heads",
+    "n_heads": "heads",
+    "num_key_value_heads": "kv_heads",
+    "intermediate_size": "mlp_width",
+    "ffn_dim": "mlp_width",
+    "vocab_size": "vocab",
+    "max_position_embeddings": "context",
+    "resolution": "image_size",
+    "img_size": "image_size",
+    "num_channels": "channels",
+    "num_query_tokens": "queries",
+    "layer_norm_eps": "norm_eps",
+    "rms_norm_eps": "norm_eps",
+    "hidden_act": "act",
+}
+
+
+def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """The candidates closest to `name`, best first, at most three; empty when none is near."""
+    known = tuple(dict.fromkeys(c for c in candidates if c != name))
+    allowed = max(1, len(name) // 3)
+    ranked = sorted((distance(name.lower(), c.lower()), c) for c in known)
+    close = tuple(c for gap, c in ranked if gap <= allowed and gap < max(len(name), len(c)))
+    if close:
+        best = distance(name.lower(), close[0].lower())
+        return tuple(c for c in close if distance(name.lower(), c.lower()) <= best + 1)[:MOST]
+    synonym = _SYNONYMS.get(name)
+    if synonym in known:
+        return (synonym,)
+    words = set(name.lower().split("_"))
+    return tuple(c for c in known if _shares_words(words, set(c.lower().split("_"))))[:MOST]
+
+
+def _shares_words(left: set[str], right: set[str]) -> bool:
+    return bool(left & right) and (left <= right or right <= left)
+
+
+def distance(left: str, right: str) -> int:
+    """Edits (insert, delete, replace, swap neighbours) that turn one word into the other."""
+    if abs(len(left) - len(right)) > 12 or len(left) > 64:
+        return max(len(left), len(right))
+    older: list[int] = []
+    old = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        new = [i]
+        for j, b in enumerate(right, 1):
+            best = min(old[j] + 1, new[-1] + 1, old[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                best = min(best, older[j - 2] + 1)
+            new.append(best)
+        older, old = old, new
+    return old[-1]
+
+
+def join(names: Iterable[str], last: str = "or", *, most: int = 8) -> str:
+    """Names in backticks as words: "`a`, `b` or `c`"; a long list ends in "and 12 more"."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > most:
+        return f"{', '.join(quoted[:most])} and {len(quoted) - most} more"
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+def respell(at: Span, name: str, candidates: Iterable[str]) -> tuple[Suggestion, ...]:
+    """The edit that replaces a misspelt name, when exactly one candidate is near and `at` is the name itself."""
+    near = nearest(name, candidates)
+    if len(near) != 1 or at.text != name:
+        return ()
+    edit = Edit(at, near[0])
+    return (Suggestion(f"did you mean `{near[0]}`?", (edit,), Applicability.LIKELY),)
+
+
+def did_you_mean(at: Span, name: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """The advice in words, for when `respell` has no edit: near names, else every known one."""
+    known = tuple(candidates)
+    near = nearest(name, known)
+    if len(near) == 1 and at.text == name:
+        return ()
+    if near:
+        return (f"did you mean {join(near)}?",)
+    return (f"known here: {join(known, 'and')}",) if known else ()
