@@ -1,10 +1,12 @@
 """What a diagnostic is.
 
-One frozen dataclass per code holds the facts of one mistake (spans, words, sizes) and the wording made from them;
-its docstring is the long explanation that `lmmc explain` shows. Nothing here knows the checker.
+One frozen dataclass per code holds the facts of one mistake (spans, words, sizes) and the wording
+made from them; its docstring is the long explanation that `lmmc explain` shows. Nothing here knows
+the checker.
 
-Invariants: `at` is the smallest span that is wrong; `lifted` is set when `at` lies in the library and names the
-place in the user's own text that led there; a message is one line that stands alone, lower case, no full stop.
+Invariants: `at` is the smallest span that is wrong; `lifted` is set when `at` lies in the library
+and names the place in the user's own text that led there; a message is one line that stands alone,
+lower case, no full stop.
 """
 
 from collections.abc import Callable
@@ -127,7 +129,7 @@ CODES: dict[str, type[Diagnostic]] = {}
 def diagnostic(
     code: str, slug: str, title: str, severity: Severity = Severity.ERROR
 ) -> Callable[[type[D]], type[D]]:
-    """Make a class a frozen dataclass with these class attributes, and register it under its code."""
+    """Make a class a frozen dataclass with these attributes and register its code."""
 
     def register(cls: type[D]) -> type[D]:
         if code in CODES:

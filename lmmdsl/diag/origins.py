@@ -1,7 +1,8 @@
 """Where sizes come from: labels at the numbers as written, notes with the arithmetic between.
 
-A size's `Why` is a tree; its leaves are numbers written in some file, its inner steps are arithmetic
-(`336 // 14 = 24`). Leaves become labels ("336 comes from here"), inner steps become one note per size.
+A size's `Why` is a tree; its leaves are numbers written in some file, its inner steps are
+arithmetic (`336 // 14 = 24`). Leaves become labels ("336 comes from here"), inner steps become one
+note per size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,9 @@ def leaves(why: Why) -> Iterator[Why]:
         yield from leaves(cause)
 
 
-def comes_from(sizes: Iterable[Dim | None], *, but: Iterable[Span | None] = ()) -> tuple[Label, ...]:
+def comes_from(
+    sizes: Iterable[Dim | None], *, but: Iterable[Span | None] = ()
+) -> tuple[Label, ...]:
     """A label "N comes from here" at every number that leads to these sizes, at most four."""
     taken = {span for span in but if span}
     found: dict[Span, Label] = {}
@@ -34,7 +37,7 @@ def comes_from(sizes: Iterable[Dim | None], *, but: Iterable[Span | None] = ()) 
 
 
 def derivation(size: Dim | None) -> str:
-    """The arithmetic that leads to a size (`336 // 14 = 24, 24 * 24 = 576`), or "" where there is none."""
+    """The arithmetic that leads to a size (`336 // 14 = 24, 24 * 24 = 576`), or ""."""
     if size is None or size.why is None:
         return ""
     return ", ".join(step.text for step in size.why.chain() if step.inputs)

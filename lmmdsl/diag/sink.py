@@ -1,7 +1,8 @@
 """Where diagnostics go: collected, without repeats, in the order of the source.
 
-While a part is instantiated the elaborator opens a `tracing` level; every diagnostic added below carries the levels
-above it. A diagnostic inside the library is lifted to the innermost level outside it, where the user can act.
+While a part is instantiated the elaborator opens a `tracing` level; every diagnostic added below
+carries the levels above it. A diagnostic inside the library is lifted to the innermost level
+outside it, where the user can act.
 """
 
 from collections.abc import Callable, Iterator

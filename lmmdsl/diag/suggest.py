@@ -1,8 +1,8 @@
 """Did you mean: the known names that a misspelt one may stand for.
 
-Closeness is the edit distance with swapped neighbours (optimal string alignment); where nothing is close, names
-made of the same words (`num_heads`, `heads`) and the names that configuration files of the field use for the same
-thing (`hidden_size`, `width`) are tried.
+Closeness is the edit distance with swapped neighbours (optimal string alignment); where nothing is
+close, names made of the same words (`num_heads`, `heads`) and the names that configuration files of
+the field use for the same thing (`hidden_size`, `width`) are tried.
 """
 
 from collections.abc import Iterable
@@ -88,7 +88,7 @@ def join(names: Iterable[str], last: str = "or", *, most: int = 8) -> str:
 
 
 def respell(at: Span, name: str, candidates: Iterable[str]) -> tuple[Suggestion, ...]:
-    """The edit that replaces a misspelt name, when exactly one candidate is near and `at` is the name itself."""
+    """The edit that replaces a misspelt name, when one candidate is near and `at` is the name."""
     near = nearest(name, candidates)
     if len(near) != 1 or at.text != name:
         return ()

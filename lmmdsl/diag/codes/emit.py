@@ -10,7 +10,7 @@ class NotInBackend(Diagnostic):
     Choose another profile or target, or write the part with other operations.
 
     Wrong:
-        lmmc compile spec.lmm --to onnx --profile base      # uses an operation newer than the profile
+        lmmc compile spec.lmm --to onnx --profile base   # too old for an operation
     Right:
         lmmc compile spec.lmm --to onnx --profile std
     """

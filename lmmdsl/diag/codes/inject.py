@@ -39,9 +39,9 @@ class InjectionShape(Located):
     """What is injected must take the value at its place and give one of the same shape.
 
     Wrong:
-        inject before llm.layers[every 4] { xattn: Cross(vision.width, visual.width)  x = xattn(x, visual) }
+        inject before llm.layers[every 4] { cross: Cross(vision.width)  x = cross(x, visual) }
     Right:
-        inject before llm.layers[every 4] { xattn: Cross(llm.width, visual.width)  x = xattn(x, visual) }
+        inject before llm.layers[every 4] { cross: Cross(llm.width)  x = cross(x, visual) }
     """
 
     problem: str

@@ -50,8 +50,8 @@ class VisualWidth(Located):
 class IdOutsideVocabulary(Located):
     """A named token has an id for which the embedding has no row.
 
-    Ids count from 0, so an embedding of 32000 rows ends at id 31999. Tokens that were added to a tokenizer need
-    added rows.
+    Ids count from 0, so an embedding of 32000 rows ends at id 31999. Tokens that were added to a
+    tokenizer need added rows.
 
     Wrong:
         llm llm: Decoder(vocab = 32000, ...)
@@ -86,11 +86,11 @@ class IdOutsideVocabulary(Located):
 class ContextOverflow(Located):
     """The tokens that a layout always holds are more than the model has positions for.
 
-    Frameworks cut such sequences without a word. Here the sum is known before anything runs: fixed text, named
-    tokens, and images times tokens per image.
+    Frameworks cut such sequences without a word. Here the sum is known before anything runs: fixed
+    text, named tokens, and images times tokens per image.
 
     Wrong:
-        layout many { <image = visual> <image = visual> ... {question} }      # 8 * 576 tokens, context = 4096
+        layout many { <image = visual> ... {question} }      # 8 * 576 tokens, context = 4096
     Right:
         layout one { <image = visual> {question} }
     """
@@ -175,7 +175,7 @@ class DuplicateId(Located):
 
 @diagnostic("E0506", "vocabulary-rows", "the vocabulary and the embedding differ in rows")
 class VocabularyRows(Located):
-    """The rows that `vocab` adds up to (base, added tokens, padding) are not the rows of the embedding.
+    """The rows that `vocab` declares are not the rows of the embedding.
 
     Wrong:
         llm llm: Decoder(vocab = 32000, ...)
@@ -246,8 +246,9 @@ class NoPlaceholderId(Located):
 class FeatureCount(Located):
     """The layout promises another number of tokens per image than the features have.
 
-    The usual reasons are a class token that is counted on one side only, and an image or patch size that was changed
-    on one side only. Both numbers are derived here, so the difference shows before anything runs.
+    The usual reasons are a class token that is counted on one side only, and an image or patch size
+    that was changed on one side only. Both numbers are derived here, so the difference shows before
+    anything runs.
 
     Wrong:
         visual = vision.hidden[-2] |> proj      # keeps the class token: 577 tokens, 576 promised
@@ -284,7 +285,7 @@ class FeatureCount(Located):
 
 @diagnostic("W0510", "no-loss", "no text of the layout is trained on", Severity.WARNING)
 class NoLoss(Located):
-    """A model with stages has a layout in which no slot is marked `loss`, so training has no labels.
+    """A model has stages, but no slot of its layout is marked `loss`: training has no labels.
 
     Wrong:
         layout chat { "USER: " {question} " ASSISTANT: " {answer} }

@@ -1,7 +1,7 @@
 """E02: names, imports and definitions."""
 
 from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
-from lmmdsl.diag.suggest import did_you_mean, join, respell
+from lmmdsl.diag.suggest import did_you_mean, respell
 from lmmdsl.text.source import Span
 
 
@@ -9,8 +9,9 @@ from lmmdsl.text.source import Span
 class UnknownName(Located):
     """A name is used that nothing in reach defines.
 
-    Names come from imports, from the block's parameters and parts, from values above the line, and from the
-    operations that the compiler knows. Nothing is guessed: a misspelt name is an error, never a new default.
+    Names come from imports, from the block's parameters and parts, from values above the line, and
+    from the operations that the compiler knows. Nothing is guessed: a misspelt name is an error,
+    never a new default.
 
     Wrong:
         connector proj: Mlp(in = visoin.width, out = llm.width)
@@ -38,8 +39,8 @@ class UnknownName(Located):
 class DuplicateName(Located):
     """Two definitions in one place have the same name.
 
-    Values inside a method may be assigned again (`x = x + attn(x)`); parts, parameters, blocks, layouts, stages and
-    variants may not, because other lines refer to them by name.
+    Values inside a method may be assigned again (`x = x + attn(x)`); parts, parameters, blocks,
+    layouts, stages and variants may not, because other lines refer to them by name.
 
     Wrong:
         norm: LayerNorm(width)
@@ -67,7 +68,10 @@ class DuplicateName(Located):
 
 @diagnostic("E0203", "module-not-found", "an import names no module")
 class ModuleNotFound(Located):
-    """`from a.b import C` looks for `a/b.lmm`: in the folder of the spec, then in the standard library (`std`).
+    """An import names a module that does not exist.
+
+    `from a.b import C` looks for `a/b.lmm` in the folder of the spec, and for `std` in the
+    standard library.
 
     Wrong:
         from std.vision.clipp import ClipVit
@@ -151,8 +155,8 @@ class ImportCycle(Located):
 class UnknownMember(Located):
     """`owner.name` asks for something that the owner does not have.
 
-    A part has the parameters of its block (`vision.width`), its own parts (`llm.layers`), its methods and what its
-    last call exposes (`vision.hidden`).
+    A part has the parameters of its block (`vision.width`), its own parts (`llm.layers`), its
+    methods and what its last call exposes (`vision.hidden`).
 
     Wrong:
         connector proj: Mlp(in = vision.widht, out = llm.width)
@@ -234,8 +238,9 @@ class ShadowedPart(Located):
 class UnknownRole(Located):
     """The word before a part of a model says what the part is for.
 
-    Roles are `encoder` (images to features), `connector` (features to the width of the LLM) and `llm`; a part without
-    a role is just a part. Selectors, stages, pictures and checks of the layout rely on them.
+    Roles are `encoder` (images to features), `connector` (features to the width of the LLM) and
+    `llm`; a part without a role is just a part. Selectors, stages, pictures and checks of the
+    layout rely on them.
 
     Wrong:
         projector proj: Mlp(in = vision.width, out = llm.width)

@@ -13,10 +13,10 @@ def _spellings(name: str, candidates: tuple[str, ...]) -> tuple[str, ...]:
 
 @diagnostic("E0001", "internal-bug", "a bug in lmmc")
 class InternalBug(Diagnostic):
-    """The compiler broke one of its own rules. The spec may be right or wrong; the compiler is wrong.
+    """The compiler broke one of its own rules: the compiler is wrong, whatever the spec is.
 
-    Please report it with the spec and the line of the message. `--verify` checks the program after every pass and
-    may name the place sooner.
+    Please report it with the spec and the line of the message. `--verify` checks the program after
+    every pass and may name the place sooner.
 
     Wrong:
         (whatever the spec says)
@@ -118,7 +118,10 @@ class UnknownVariant(Diagnostic):
 
 @diagnostic("E0905", "bad-override", "an override names or sets nothing")
 class BadOverride(Diagnostic):
-    """A line of a `variant`, or `--set path=value`, must name an argument of a part and give a value of its kind.
+    """An override names nothing, or gives a value of the wrong kind.
+
+    A line of a `variant`, and `--set path=value`, must name an argument of a part and give a value
+    of its kind.
 
     Wrong:
         lmmc check spec.lmm --set llm.dept=2
@@ -137,3 +140,23 @@ class BadOverride(Diagnostic):
     def helps(self) -> tuple[str, ...]:
         """Offer near paths."""
         return _spellings(self.path, self.candidates)
+
+
+@diagnostic("E0906", "cannot-read", "a file cannot be read")
+class CannotRead(Diagnostic):
+    """A file is there and cannot be read.
+
+    It is a folder or a device, it is too large, or reading is not allowed.
+
+    Wrong:
+        lmmc check specs/
+    Right:
+        lmmc check specs/mine.lmm
+    """
+
+    path: str
+    problem: str
+
+    def message(self) -> str:
+        """Name it and the problem."""
+        return f"cannot read `{self.path}`: {self.problem}"

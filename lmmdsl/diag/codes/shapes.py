@@ -13,8 +13,9 @@ from lmmdsl.text.source import Span
 class OperationRefused(Located):
     """The shapes of the arguments do not fit the operation.
 
-    Every operation states which axes must agree (`x[*b i], weight[o i], bias[o]? -> y[*b o]`). The labels show
-    where each size that clashes was written, the notes how it was computed and which axes were known.
+    Every operation states which axes must agree (`x[*b i], weight[o i], bias[o]? -> y[*b o]`). The
+    labels show where each size that clashes was written, the notes how it was computed and which
+    axes were known.
 
     Wrong:
         connector proj: Mlp(in = 1408, out = llm.width)      # the encoder gives 1024
@@ -49,9 +50,9 @@ class WrongResult(Located):
     """The type after `->` is a promise, checked against what `return` gives.
 
     Wrong:
-        forward(x: [*b, width]) -> [*b, width] { return linear(x, weight) }      # weight: [out, width]
+        forward(x: [*b, width]) -> [*b, width] { return linear(x, w) }      # w: [out, width]
     Right:
-        forward(x: [*b, width]) -> [*b, out] { return linear(x, weight) }
+        forward(x: [*b, width]) -> [*b, out] { return linear(x, w) }
     """
 
     declared: str
@@ -81,8 +82,8 @@ class WrongResult(Located):
 class NotDivisible(Located):
     """A size must be a multiple of another, and is not.
 
-    An image whose side is no multiple of the patch would lose its last pixels; a width that is no multiple of the
-    heads has no head size. Neither is rounded: the rest is an error.
+    An image whose side is no multiple of the patch would lose its last pixels; a width that is no
+    multiple of the heads has no head size. Neither is rounded: the rest is an error.
 
     Wrong:
         encoder vision: ClipVit(image_size = 336, patch_size = 16 + 2)
@@ -133,8 +134,8 @@ class NotDivisible(Located):
 class IndexOutOfRange(Located):
     """An index asks for an entry that a list, a shape or the hidden states of a part do not have.
 
-    The hidden states of an encoder of `depth` layers are its input and the output of every layer: `depth + 1`
-    entries. `hidden[-1]` is the last output, `hidden[-2]` the one before it.
+    The hidden states of an encoder of `depth` layers are its input and the output of every layer:
+    `depth + 1` entries. `hidden[-1]` is the last output, `hidden[-2]` the one before it.
 
     Wrong:
         visual = vision.hidden[-30] |> drop_first |> proj      # depth = 24
@@ -171,8 +172,8 @@ class IndexOutOfRange(Located):
 class WrongArgument(Located):
     """A part, block or function takes a tensor of a declared shape and gets one of another.
 
-    The axes of a method's inputs are compile-time sizes of the block (`width`) or run-time sizes that the first
-    argument fixes (`B`, `N`).
+    The axes of a method's inputs are compile-time sizes of the block (`width`) or run-time sizes
+    that the first argument fixes (`B`, `N`).
 
     Wrong:
         visual = vision.hidden[-2] |> proj      # proj: Mlp(in = 1408, ...), vision.width = 1024

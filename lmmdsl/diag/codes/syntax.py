@@ -10,8 +10,8 @@ _MOST_EXPECTED = 6
 class SyntaxProblem(Located):
     """Something stands where the grammar allows something else.
 
-    The parser stops at the first word that cannot continue the declaration. Each top-level declaration is parsed on
-    its own, so the others are still checked.
+    The parser stops at the first word that cannot continue the declaration. Each top-level
+    declaration is parsed on its own, so the others are still checked.
 
     Wrong:
         encoder vision ClipVit(width = 1024)
@@ -26,8 +26,9 @@ class SyntaxProblem(Located):
         """Say what was found."""
         if not self.found:
             return "the text ends too early"
-        plain = self.found.startswith("the end")
-        return f"{self.found} comes too early" if plain else f"`{_shown(self.found)}` cannot stand here"
+        if self.found.startswith("the end"):
+            return f"{self.found} comes too early"
+        return f"`{_shown(self.found)}` cannot stand here"
 
     def here(self) -> str:
         """List what could stand here, if that is short."""
@@ -46,8 +47,10 @@ class SyntaxProblem(Located):
         return (f"one of these could stand here: {', '.join(self.expected[:16])}",)
 
     def _near(self) -> str:
+        if not self.found.isalpha():
+            return ""
         words = (e.strip("`") for e in self.expected if e.startswith("`"))
-        near = nearest(self.found, (w for w in words if w.isalpha())) if self.found.isalpha() else ()
+        near = nearest(self.found, (w for w in words if w.isalpha()))
         return near[0] if near else ""
 
 
@@ -60,8 +63,9 @@ def _shown(found: str) -> str:
 class TooLarge(Located):
     """A file, a list or a nesting of brackets goes beyond the limit.
 
-    Specs come from strangers, so the compiler bounds what it reads. A model fits in a fraction of these limits:
-    write repeated layers as a stack, and long tables of names with a `naming` section in the block.
+    Specs come from strangers, so the compiler bounds what it reads. A model fits in a fraction of
+    these limits: write repeated layers as a stack, and long tables of names with a `naming` section
+    in the block.
 
     Wrong:
         layers: [Layer(width), Layer(width), ... four hundred times ...]
@@ -79,12 +83,12 @@ class TooLarge(Located):
 
 @diagnostic("E0103", "bad-literal", "a literal has no value")
 class BadLiteral(Located):
-    """A number or a string is written in a way that has no value.
+    r"""A number or a string is written in a way that has no value.
 
-    Strings know the escapes \\n, \\t, \\", \\\\ and \\uXXXX. Numbers may hold underscores between digits.
+    Strings know the escapes \n, \t, \", \\ and \uXXXX. Numbers may hold underscores between digits.
 
     Wrong:
-        source "arXiv:2304.08485\\q"
+        source "arXiv:2304.08485\q"
     Right:
         source "arXiv:2304.08485"
     """

@@ -15,8 +15,8 @@ def _declared(callee: str, span: Span | None) -> tuple[Label, ...]:
 class UnknownArgument(Located):
     """An argument is named that the block, function or operation does not take.
 
-    A misspelt setting is never ignored: with a default in its place, the model would be built with another number
-    than the one on the page.
+    A misspelt setting is never ignored: with a default in its place, the model would be built with
+    another number than the one on the page.
 
     Wrong:
         encoder vision: ClipVit(width = 1024, hidden_layers = 24)
@@ -75,7 +75,10 @@ class MissingArgument(Located):
 
 @diagnostic("E0303", "wrong-kind", "a value is of the wrong kind")
 class WrongKind(Located):
-    """A number stands where a block is wanted, a tensor where a compile-time number is wanted, and so on.
+    """A value of one kind stands where another kind is wanted.
+
+    Kinds are whole numbers, numbers with a fraction, strings, lists, tensors, parts, blocks and
+    operations. A stack takes a whole number and a block; an axis takes a size.
 
     Wrong:
         layers: 24.5 * Layer(width)
@@ -198,9 +201,10 @@ class BadValue(Located):
 
 @diagnostic("E0308", "unknown-setting", "a section has no such setting")
 class UnknownSetting(Located):
-    """A settings section (`preprocess`, `vocab`, `positions`, `lora(...)`) knows a fixed list of keys.
+    """A section is given a key that it does not know.
 
-    Nothing is silently ignored: a key that nobody reads is an error.
+    Sections (`preprocess`, `vocab`, `positions`, `lora(...)`) know a fixed list of keys. Nothing is
+    silently ignored: a key that nobody reads is an error.
 
     Wrong:
         preprocess vision { resise = 336 }
@@ -255,10 +259,10 @@ class TooManyArguments(Located):
 
 @diagnostic("E0310", "too-many-steps", "the spec takes too long to expand")
 class TooManySteps(Located):
-    """Compile-time loops and nested blocks together take more steps than the compiler grants one spec.
+    """Compile-time loops and nested blocks take more steps than the compiler grants one spec.
 
-    An 80-layer model takes some thousand steps, because equal layers are elaborated once. A spec that runs into the
-    limit unrolls something that should be a stack.
+    An 80-layer model takes some thousand steps, because equal layers are elaborated once. A spec
+    that runs into the limit unrolls something that should be a stack.
 
     Wrong:
         for i in 0..1000000 { x = layer(x) }

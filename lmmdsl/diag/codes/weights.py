@@ -10,8 +10,8 @@ _MOST = 8
 class TrainsMissingPart(Located):
     """A stage names a part that the model does not have, or does not use.
 
-    Nothing would train, and the run would look healthy. Layers that no value needs (`vision.hidden[-2]` never runs
-    the last layer) are not built and cannot train either.
+    Nothing would train, and the run would look healthy. Layers that no value needs
+    (`vision.hidden[-2]` never runs the last layer) are not built and cannot train either.
 
     Wrong:
         stage pretrain { train projector }
@@ -69,9 +69,9 @@ class NotMapped(Located):
     A map that leaves a parameter out would leave it at random values.
 
     Wrong:
-        weights hf "org/model" { vision = "vision_tower", llm = "language_model" }      # proj is missing
+        weights hf "org/model" { vision = "tower", llm = "lm" }      # proj is missing
     Right:
-        weights hf "org/model" { vision = "vision_tower", llm = "language_model", proj = "projector" }
+        weights hf "org/model" { vision = "tower", llm = "lm", proj = "projector" }
     """
 
     scheme: str
@@ -91,8 +91,8 @@ class NotMapped(Located):
 class NameTwice(Located):
     """A weight map gives two parameters the same name.
 
-    If both are one tensor (a tied embedding), use the same parameter in the model; if one tensor holds both, say so
-    with a list: `[q, k, v] = "qkv"`.
+    If both are one tensor (a tied embedding), use the same parameter in the model; if one tensor
+    holds both, say so with a list: `[q, k, v] = "qkv"`.
 
     Wrong:
         naming hf { norm1 = "norm", norm2 = "norm" }
@@ -131,8 +131,9 @@ class LoraTarget(Located):
 class CheckpointMismatch(Diagnostic):
     """Tensors of a checkpoint and parameters of the model do not match one to one.
 
-    Every tensor must be used exactly once and every parameter must get one of its shape; nothing is newly
-    initialised. A checkpoint of another size of the model shows as shapes, one of another naming as names.
+    Every tensor must be used exactly once and every parameter must get one of its shape; nothing is
+    newly initialised. A checkpoint of another size of the model shows as shapes, one of another
+    naming as names.
 
     Wrong:
         lmmdsl.load_weights(net, "model-7b.safetensors", naming="hf")      # net is the 13b variant
@@ -154,7 +155,8 @@ class CheckpointMismatch(Diagnostic):
             (len(self.misshapen), "of another shape"),
         )
         found = ", ".join(f"{count} {what}" for count, what in counts if count)
-        return f"{f'`{self.file}`' if self.file else 'the checkpoint'} does not fit the model: {found}"
+        file = f"`{self.file}`" if self.file else "the checkpoint"
+        return f"{file} does not fit the model: {found}"
 
     def notes(self) -> tuple[str, ...]:
         """List the names."""
