@@ -11,10 +11,10 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from lmmdsl.diag.codes.files import NotText, Unreadable
+from lmmdsl.diag.codes.project import CannotRead, FileMissing, NotText
 from lmmdsl.diag.sink import Sink
 from lmmdsl.resources import library_folder
-from lmmdsl.text.source import SourceFile, Span
+from lmmdsl.text.source import SourceFile
 
 MAX_BYTES = 1_600_000
 LIBRARY = "std"
@@ -25,7 +25,7 @@ class Files:
     """The sources of one compilation.
 
     Attributes:
-        texts: what was read, by absolute path; `None` for a file that could not be read.
+        texts: what was read, by absolute path; None for a file that is not there or cannot be read.
     """
 
     def __init__(self, overlay: Mapping[Path, str] | None = None) -> None:
@@ -42,7 +42,7 @@ class Files:
         """Read the file that the user named.
 
         Reports:
-            E0901 when it cannot be read, E0902 when it is not UTF-8 text.
+            E0901 when there is none, E0906 when it cannot be read, E0902 when it is not UTF-8 text.
         """
         return self._source(Path(path).absolute(), path, sink)
 
@@ -56,22 +56,24 @@ class Files:
         """Find the module that `importer` calls `name`; None where there is none.
 
         Reports:
-            E0901 and E0902, as `open` does.
+            E0902 and E0906, as `open` does.
         """
         *folders, last = name.split(".")
         parts = (*folders, last + SUFFIX)
         root, shown = self._root(parts, importer)
         path = root.joinpath(*parts[1:] if parts[0] == LIBRARY else parts)
-        if path.absolute() in self._overlay:
-            return self._source(path.absolute(), shown, sink)
+        if path in self._overlay:
+            return self._source(path, shown, sink)
         if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
+            self._sources.setdefault(path, None)
             return None
-        return self._source(path.absolute(), shown, sink)
+        return self._source(path, shown, sink)
 
     def modules(self, importer: SourceFile) -> tuple[str, ...]:
         """Dotted names that `importer` could import, for suggestions."""
         library = library_folder()
-        known = [(LIBRARY, *path.relative_to(library).with_suffix("").parts) for path in _specs(library, "**/*")]
+        shipped = _specs(library, "**/*")
+        known = [(LIBRARY, *p.relative_to(library).with_suffix("").parts) for p in shipped]
         known += [(path.stem,) for path in _specs(self._folders[importer], "*")]
         return tuple(sorted(".".join(parts) for parts in known))
 
@@ -97,16 +99,18 @@ class Files:
 
 
 def _read(path: Path, shown: str, sink: Sink) -> str | None:
-    nowhere = Span(SourceFile(shown, ""), 0, 0)
     try:
         data = _bytes(path)
+    except FileNotFoundError:
+        sink.add(FileMissing(path=shown, candidates=_near(path, shown)))
+        return None
     except OSError as error:
-        sink.add(Unreadable(at=nowhere, problem=_problem(error)))
+        sink.add(CannotRead(path=shown, problem=problem_of(error)))
         return None
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        sink.add(NotText(at=nowhere, byte=error.start))
+    except UnicodeDecodeError:
+        sink.add(NotText(path=shown))
         return None
 
 
@@ -121,9 +125,15 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _problem(error: OSError) -> str:
+def problem_of(error: OSError) -> str:
+    """What the system says is wrong, as a part of a sentence."""
     text = error.strerror or str(error)
     return text[0].lower() + text[1:]
+
+
+def _near(path: Path, shown: str) -> tuple[str, ...]:
+    beside = os.path.dirname(shown)
+    return tuple(os.path.join(beside, found.name) for found in _specs(path.parent, "*"))
 
 
 def _specs(folder: Path, pattern: str) -> list[Path]:

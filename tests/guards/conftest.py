@@ -1,52 +1,16 @@
-"""What the guards look at: every module of the compiler, parsed."""
+"""What the guards look at: every module of the compiler and every spec."""
 
-import ast
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Module:
-    """One source file of the compiler."""
-
-    name: str
-    path: Path
-    tree: ast.Module
-
-    @property
-    def folder(self) -> str:
-        """The layer it belongs to: `types`, `backends.torch`; "" for the modules at the top."""
-        parts = self.name.split(".")[1:]
-        is_package = self.path.name == "__init__.py"
-        folders = parts if is_package else parts[:-1]
-        return ".".join(folders[:2] if folders[:1] == ["backends"] else folders[:1])
-
-    def imports(self) -> list[str]:
-        """Modules of this project that it imports anywhere, as dotted names."""
-        found = []
-        for node in ast.walk(self.tree):
-            match node:
-                case ast.ImportFrom(module=str(module)):
-                    found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-                case ast.Import():
-                    found += [alias.name for alias in node.names]
-        return [name for name in found if name.split(".")[0] == "lmmdsl"]
-
-
-def _load(path: Path) -> Module:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+from tests.guards.modules import ROOT, Module, load_module
 
 
 @pytest.fixture(scope="session")
 def modules() -> dict[str, Module]:
     """Every module of the compiler by dotted name."""
-    found = map(_load, sorted((ROOT / "lmmdsl").rglob("*.py")))
+    found = map(load_module, sorted((ROOT / "lmmdsl").rglob("*.py")))
     return {module.name: module for module in found}
 
 

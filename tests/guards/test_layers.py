@@ -28,7 +28,7 @@ LAYERS = {
     "cli": 11,
 }
 # Modules at the top of the package that any layer may import, and those that none may.
-ANYWHERE = {"lmmdsl.resources"}
+ANYWHERE = {"lmmdsl.resources", "lmmdsl.version"}
 MAY_IMPORT_LATE = {"driver", "cli"}
 
 

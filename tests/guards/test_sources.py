@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from .conftest import ROOT
+from tests.guards.modules import ROOT
 
 MAX_LINES = 400
 MODEL_NAMES = re.compile(
@@ -26,7 +26,7 @@ def test_the_compiler_names_no_model(modules):
     wrong = [
         f"{module.path.relative_to(ROOT)}:{number}: {line.strip()}"
         for module in modules.values()
-        for number, line in enumerate(module.path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in module.code_lines()
         if MODEL_NAMES.search(line)
     ]
 

@@ -1,0 +1,69 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lmmdsl.driver.options import BadSetting, split_setting
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STANDARD_INPUT = "-"
+
+
+class SettingType(click.ParamType):
+    """`path=value`, as a pair."""
+
+    name = "path=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split the text, or fail as wrong usage."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return split_setting(value)
+        except BadSetting as error:
+            self.fail(str(error), param, ctx)
+
+
+def variant(command: F) -> F:
+    """Add `--variant` and `--set`."""
+    sized = click.option(
+        "--variant", metavar="NAME", help="A variant of the spec, such as `tiny`."
+    )
+    changed = click.option(
+        "--set",
+        "settings",
+        type=SettingType(),
+        multiple=True,
+        help="Change a parameter, such as llm.depth=2; may be repeated.",
+    )
+    return sized(changed(command))
+
+
+def spec(command: F) -> F:
+    """Add the argument SPEC, `--variant` and `--set`."""
+    return click.argument("spec", metavar="SPEC")(variant(command))
+
+
+def report_format(command: F) -> F:
+    """Add `--format text|json`."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print.",
+    )(command)
+
+
+def output(command: F) -> F:
+    """Add `-o OUT`; `-` is standard output."""
+    return click.option(
+        "-o", "--output", "target", type=click.Path(path_type=Path), help="Where to write."
+    )(command)
