@@ -1,0 +1,1 @@
+"""ONNX backend: graphs, weights and packages, written without tracing."""

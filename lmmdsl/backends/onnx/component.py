@@ -1,0 +1,246 @@
+"""Main graphs: the ONNX files of a model, before their weights are placed.
+
+Takes the root definition; gives a `Component`: the model proto without weights, and the parameters
+it needs. A decoder graph is `decode`, a slice that keeps the last `num_logits_to_keep` positions
+(0 keeps all), and `logits`. Image features travel flat, `[num_image_tokens, width]`: one graph then
+serves any number of images, also none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from lmmdsl.backends.onnx.frame import Frame, Options, open_axes, signature
+from lmmdsl.backends.onnx.names import AXES
+from lmmdsl.backends.onnx.protos import make_value
+from lmmdsl.backends.onnx.scope import Scope
+from lmmdsl.backends.onnx.uses import Slot
+from lmmdsl.backends.onnx.walk import Tap, Walker, opset_imports
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Definition, Graph, Param
+from lmmdsl.types.tensor import DType, Rest, TensorType
+
+# Operator sets fix the IR version they came with; metadata on nodes needs 10.
+IR_VERSIONS = {"std": 11, "ort": 11, "base": 10}
+LAST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One ONNX file without its weights.
+
+    Attributes:
+        name: file name without suffix.
+        model: the graph; parameters are not yet among its initialisers.
+        params: the parameters it reads, by path, which is also the name of the initialiser.
+        slots: cache entries of a decoder.
+        taps: what each part gave (flat mode).
+    """
+
+    name: str
+    model: ModelProto
+    params: Mapping[str, Param]
+    slots: tuple[Slot, ...] = ()
+    taps: tuple[Tap, ...] = ()
+
+
+class MainGraph:
+    """A main graph under construction."""
+
+    def __init__(
+        self, root: Definition, options: Options, ranks: Mapping[str, int] | None = None
+    ) -> None:
+        self.scope = Scope(constant_nodes=False)
+        self.walker = Walker(root, options)
+        self.options = options
+        self._root = root
+        self._rests = open_axes(tuple((ranks or {}).items()))
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+
+    def frame(self, graph: Graph) -> Frame:
+        """The root at work, with run-time sizes under their public names."""
+        symbols = {s for n in graph.nodes for t in n.types for a in t.shape for s in _symbols(a)}
+        sizes = {symbol: Dim.symbol(AXES.get(symbol, symbol)) for symbol in symbols}
+        return Frame(definition=self._root, scope=self.scope, rests=self._rests, sizes=sizes)
+
+    def input(self, name: str, kind: TensorType) -> str:
+        """Declare a graph input; masks are int64 outside and boolean inside."""
+        outside = TensorType(DType.INT, kind.shape) if kind.dtype is DType.BOOL else kind
+        self._inputs.append(make_value(name, outside, self.options.floats))
+        self.scope.add_input(name, outside)
+        if kind.dtype is not DType.BOOL:
+            return name
+        return self.node("Cast", name, to=TensorProto.BOOL)
+
+    def node(self, kind: str, *inputs: str, **attributes: object) -> str:
+        """Add a node of the graph's own."""
+        return self.scope.add(kind, inputs, stem="", attributes=attributes)[0]
+
+    def method(self, name: str, given: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Run a method of the root; arguments that are not given become graph inputs."""
+        graph = self._root.methods[name]
+        frame, known = self.frame(graph), given or {}
+        arguments = [
+            known[formal] if formal in known else self.input(formal, frame.outer(kind))
+            for formal, kind in signature(graph)
+        ]
+        return tuple(result or "" for result in self.walker.run(frame, name, arguments))
+
+    def results(self, method: str) -> tuple[tuple[str, TensorType], ...]:
+        """Names and types of a method's outputs."""
+        graph = self._root.methods[method]
+        frame = self.frame(graph)
+        return tuple((name, frame.outer(graph.type_of(value))) for name, value in graph.outputs)
+
+    def output(self, name: str, value: str, kind: TensorType) -> None:
+        """Declare a graph output."""
+        declared = {item.name for item in self._outputs}
+        if value in declared or not self.scope.makes(value, since=0) or self.scope.is_shared(value):
+            value = self.node("Identity", value)
+        self.scope.fresh(name)
+        self.scope.rename(value, name, since=0)
+        self._outputs.append(make_value(name, kind, self.options.floats))
+
+    def pasts(self, method: str) -> tuple[Slot, ...]:
+        """Declare the cache inputs of a method."""
+        slots = self.walker.uses.slots(self._root, method)
+        for layer, slot in enumerate(slots):
+            key, value = (
+                self.input(
+                    f"past_key_values.{layer}.{part}",
+                    _cache(slot.heads, size, "past_sequence_length"),
+                )
+                for part, size in (("key", slot.key), ("value", slot.value))
+            )
+            self.scope.past.append((key, value))
+        return slots
+
+    def presents(self, slots: Sequence[Slot]) -> None:
+        """Declare the cache outputs."""
+        for layer, (slot, names) in enumerate(zip(slots, tuple(self.scope.present), strict=True)):
+            for part, size, name in zip(
+                ("key", "value"), (slot.key, slot.value), names, strict=True
+            ):
+                self.output(
+                    f"present.{layer}.{part}",
+                    name,
+                    _cache(slot.heads, size, "total_sequence_length"),
+                )
+
+    def component(self, name: str, slots: tuple[Slot, ...] = ()) -> Component:
+        """Finish the graph."""
+        params = dict(self._root.params())
+        names = {item.name for item in self._outputs}
+        made = {output for node in self.scope.nodes for output in node.output}
+        infos = [
+            make_value(value, kind, self.options.floats)
+            for value, kind in self.scope.types.items()
+            if value in made and value not in names
+        ]
+        graph = GraphProto(
+            name=name,
+            node=self.scope.nodes,
+            initializer=self.scope.initializers,
+            input=self._inputs,
+            output=self._outputs,
+            value_info=infos,
+        )
+        return Component(
+            name,
+            self._model(graph),
+            {path: params[path] for path in self.scope.params},
+            slots,
+            tuple(self.walker.taps),
+        )
+
+    def _model(self, graph: GraphProto) -> ModelProto:
+        functions = list(self.walker.functions.values())
+        nodes = [*graph.node, *(node for function in functions for node in function.node)]
+        return ModelProto(
+            ir_version=IR_VERSIONS[self.options.profile],
+            producer_name="lmmdsl",
+            opset_import=opset_imports(nodes, self.options),
+            graph=graph,
+            functions=functions,
+        )
+
+
+def vision_component(root: Definition, options: Options) -> Component:
+    """`pixel_values` to `image_features`, flat over images."""
+    main = MainGraph(root, options)
+    (value,), ((_, kind),) = main.method("encode"), main.results("encode")
+    flat = TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), *kind.shape[2:]))
+    rows = [-1, *(size.value for size in kind.shape[2:] if isinstance(size, Dim))]
+    main.output("image_features", main.node("Reshape", value, main.scope.integers(rows)), flat)
+    return main.component("vision_encoder")
+
+
+def embed_component(root: Definition, options: Options) -> Component:
+    """`input_ids` and `image_features` to `inputs_embeds`."""
+    main = MainGraph(root, options)
+    given: dict[str, str] = {}
+    graph = root.methods["embed"]
+    for formal, kind in signature(graph):
+        if kind.dtype is DType.FLOAT:
+            given[formal] = _features(main, main.frame(graph).outer(kind))
+    (value,), ((_, kind),) = main.method("embed", given), main.results("embed")
+    main.output("inputs_embeds", value, kind)
+    return main.component("embed_tokens")
+
+
+def _features(main: MainGraph, kind: TensorType) -> str:
+    sizes = [size.value for size in kind.shape[1:] if isinstance(size, Dim)]
+    flat = TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), *kind.shape[2:]))
+    name = main.input("image_features", flat)
+    images = main.node("Reshape", name, main.scope.integers([-1, *sizes]))
+    main.scope.know(images, kind)
+    return images
+
+
+def decoder_component(root: Definition, options: Options) -> Component:
+    """Embeddings and cache to logits and cache; one graph for prefill and decoding."""
+    main = MainGraph(root, options)
+    graph = root.methods["decode"]
+    frame = main.frame(graph)
+    given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
+    slots = main.pasts("decode")
+    keep = main.input("num_logits_to_keep", TensorType(DType.INT, ()))
+    (hidden,) = main.method("decode", given)
+    kept = _keep_last(main, hidden, keep)
+    (name, _) = signature(root.methods["logits"])[0]
+    (logits,), ((_, kind),) = main.method("logits", {name: kept}), main.results("logits")
+    axes = (Dim.symbol("batch_size"), Dim.symbol("num_logits"), *kind.shape[-1:])
+    main.output("logits", logits, TensorType(kind.dtype, axes))
+    main.presents(slots)
+    return main.component("decoder_model_merged", slots)
+
+
+def _keep_last(main: MainGraph, hidden: str, keep: str) -> str:
+    """The last `keep` positions; -0 starts at the front, which keeps all."""
+    start = main.node("Neg", main.node("Reshape", keep, main.scope.integers([1])))
+    ends, axes = main.scope.integers([LAST]), main.scope.integers([1])
+    return main.node("Slice", hidden, start, ends, axes)
+
+
+def flow_component(
+    root: Definition, method: str, options: Options, ranks: Mapping[str, int] | None = None
+) -> Component:
+    """Any method as a graph of its own; a plain result is called `result`."""
+    main = MainGraph(root, options, ranks)
+    slots = main.pasts(method) if options.cached else ()
+    values = main.method(method)
+    for value, (name, kind) in zip(values, main.results(method), strict=True):
+        main.output(name, value, kind)
+    main.presents(slots)
+    return main.component(method, slots)
+
+
+def _cache(heads: int, size: int, length: str) -> TensorType:
+    axes = (Dim.symbol("batch_size"), Dim.of(heads), Dim.symbol(length), Dim.of(size))
+    return TensorType(DType.FLOAT, axes)
+
+
+def _symbols(axis: Dim | Rest) -> frozenset[str]:
+    return axis.symbols() if isinstance(axis, Dim) else frozenset()
