@@ -1,5 +1,16 @@
 """Every diagnostic of the compiler, one class per code, one module per area."""
 
-from lmmdsl.diag.codes import emit, inject, layout, names, project, shapes, syntax, types, weights
+from lmmdsl.diag.codes import (
+    emit,
+    inject,
+    layout,
+    names,
+    naming,
+    project,
+    shapes,
+    syntax,
+    types,
+    weights,
+)
 
-AREAS = (project, syntax, names, types, shapes, layout, inject, weights, emit)
+AREAS = (project, syntax, names, types, shapes, layout, inject, weights, naming, emit)
