@@ -5,7 +5,7 @@ Positions are converted late: 1-based lines and code-point columns for people, U
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 
@@ -14,7 +14,7 @@ class SourceFile:
     """One source text; `name` is what messages print (a path as the user gave it)."""
 
     name: str
-    text: str
+    text: str = field(repr=False)
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -1,0 +1,204 @@
+"""From a source file to a checked `Program`: the one entry of semantic analysis."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from lmmdsl.diag.codes.names import DuplicateName, NoModel, SecondModel
+from lmmdsl.diag.codes.project import UnknownVariant
+from lmmdsl.diag.codes.types import TooDeep, UnknownSetting
+from lmmdsl.diag.sink import Sink
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Definition, distinct
+from lmmdsl.graph.program import Layout, Program
+from lmmdsl.passes.prune import prune
+from lmmdsl.sema.blocks import Body
+from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
+from lmmdsl.sema.layout import Room, build_layout, build_vocab
+from lmmdsl.sema.model import Models, Overrides, Splice, role_list
+from lmmdsl.sema.modules import Loader, Modules
+from lmmdsl.sema.sections import (
+    build_preprocess,
+    build_stage,
+    build_weights,
+    check_inject,
+    check_naming,
+)
+from lmmdsl.sema.values import Scope
+from lmmdsl.syntax import ast
+from lmmdsl.text.source import SourceFile, Span
+
+Found = TypeVar("Found", bound=ast.Syntax)
+
+
+def analyse(
+    source: SourceFile,
+    loader: Loader,
+    *,
+    sink: Sink,
+    variant: str | None = None,
+    overrides: tuple[ast.Override, ...] = (),
+) -> Program | None:
+    """Check a file's model.
+
+    Args:
+        source: the file.
+        loader: where imports come from.
+        sink: where every mistake is reported.
+        variant: name of a `variant` section to apply.
+        overrides: settings from outside; they win over the variant's.
+
+    Returns:
+        The program, or None when there is an error.
+    """
+    modules = Modules(loader, sink)
+    try:
+        scope = modules.scope(source)
+        block = _model(modules.parsed[source], source, sink)
+        if block is None:
+            return None
+        chosen = _overrides(block, variant, overrides, sink)
+        if chosen is None:
+            return None
+        analysis = Analysis(block, source, scope, sink, chosen)
+        program = analysis.program(modules.parsed[source], variant)
+    except Exhausted:
+        return None
+    except RecursionError:
+        sink.add(TooDeep(at=Span(source, 0, 0), limit=MAX_DEPTH, chain=()))
+        return None
+    return None if sink.has_errors else program
+
+
+def _model(module: ast.Module, source: SourceFile, sink: Sink) -> ast.Block | None:
+    models = [block for block in module.blocks if block.is_model]
+    if not models:
+        if not sink.has_errors:
+            sink.add(NoModel(at=Span(source, 0, 0)))
+        return None
+    for other in models[1:]:
+        sink.add(SecondModel(at=other.name_span, name=other.name, first=models[0].name_span))
+    return models[0]
+
+
+def _overrides(
+    block: ast.Block, variant: str | None, outside: tuple[ast.Override, ...], sink: Sink
+) -> Overrides | None:
+    variants = {item.name: item for item in block.items if isinstance(item, ast.Variant)}
+    if variant is not None and variant not in variants:
+        sink.add(UnknownVariant(name=variant, candidates=tuple(variants)))
+        return None
+    items = variants[variant].overrides if variant is not None else ()
+    return Overrides({item.path: item for item in (*items, *outside)})
+
+
+class Analysis:
+    """The elaboration of one model."""
+
+    def __init__(
+        self, block: ast.Block, source: SourceFile, scope: Scope, sink: Sink, overrides: Overrides
+    ) -> None:
+        self.block = block
+        self.source = source
+        self.sink = sink
+        self.overrides = overrides
+        self.models = Models(overrides)
+        state = State(sink, self.models)
+        self.scope = Scope(outer=scope)
+        self.ctx = self.models.context(Context(state, self.scope))
+
+    def items(self, kind: type[Found]) -> list[Found]:
+        """Items of one kind, in source order."""
+        return [item for item in self.block.items if isinstance(item, kind)]
+
+    def program(self, module: ast.Module, variant: str | None) -> Program | None:
+        """Elaborate everything; independent mistakes are all reported."""
+        body = Body()
+        self.models.items(self.block.items, self.ctx, body, self.block.name_span)
+        llm = body.parts.get(next((n for n, r in self.models.roles.items() if r == "llm"), ""))
+        room = _room(getattr(llm, "definition", None))
+        vocab = build_vocab(self.items(ast.Vocabulary), room, self.overrides, self.ctx)
+        layouts: list[Layout] = []
+        splice: Splice | None = None
+        for item in self.items(ast.LayoutDecl):
+            layout, found = build_layout(item, vocab, room, self.ctx)
+            layouts.append(layout)
+            splice = splice or found
+        methods = self.models.text_graphs(splice, self.scope, self.ctx, self.block)
+        if encode := self.models.encode_graph(splice, self.block):
+            methods = {"encode": encode, **methods}
+        methods |= self.models.flows(body.methods, self.ctx)
+        root = Definition(
+            block=self.block.name, binding={}, doc=self.block.doc, span=self.block.span, parts=body.parts,
+            methods=methods, naming={}, values=body.values,
+        )  # fmt: skip
+        for definition in distinct(root):
+            check_naming(definition, self.ctx)
+        preprocess = self._preprocess()
+        stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
+        self._check_names()
+        weights = tuple(
+            build_weights(item, root, self.ctx)
+            for item in self.items(ast.Naming)
+            if item.repository is not None
+        )
+        for inject in self.items(ast.Inject):
+            check_inject(inject, root, self.ctx)
+        self.models.check_overrides(self.ctx)
+        if self.sink.has_errors:
+            return None
+        return Program(
+            name=self.block.name,
+            doc=self.block.doc or module.doc,
+            file=self.source,
+            source=next((item.text for item in self.items(ast.SourceDecl)), ""),
+            root=prune(root),
+            full=root,
+            roles=role_list(self.models.roles),
+            vocab=vocab,
+            layouts=tuple(layouts),
+            stages=stages,
+            weights=weights,
+            preprocess=preprocess,
+            context=room.context.value if room.context else None,
+            variant=variant,
+            spec_hash=_hash(self.source, variant, self.overrides),
+        )
+
+    def _preprocess(self) -> Mapping[str, Mapping[str, object]]:
+        found: dict[str, Mapping[str, object]] = {}
+        for item in self.items(ast.Section):
+            if item.kind == "preprocess":
+                if item.name not in self.models.roles:
+                    known = tuple(self.models.roles)
+                    self.sink.add(
+                        UnknownSetting(at=item.span, section="preprocess", name=item.name, candidates=known)
+                    )
+                found[item.name] = build_preprocess(item, self.ctx)
+        return found
+
+    def _check_names(self) -> None:
+        for kind in (ast.StageDecl, ast.Variant, ast.LayoutDecl):
+            first: dict[str, Span] = {}
+            for item in self.items(kind):
+                if item.name in first:
+                    self.sink.add(DuplicateName(at=item.span, name=item.name, first=first[item.name]))
+                first.setdefault(item.name, item.span)
+
+
+def _room(llm: object) -> Room:
+    if not isinstance(llm, Definition):
+        return Room(None, None)
+    rows, context = llm.binding.get("vocab"), llm.binding.get("context")
+    return Room(
+        rows if isinstance(rows, Dim) and rows.is_const else None,
+        context if isinstance(context, Dim) and context.is_const else None,
+    )
+
+
+def _hash(source: SourceFile, variant: str | None, overrides: Overrides) -> str:
+    settings = sorted(f"{'.'.join(path)}={item.value.span.text}" for path, item in overrides.items.items())
+    text = "\0".join([source.text, variant or "", *settings])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+

@@ -1,0 +1,350 @@
+"""Calls: operations, parts, stacks, methods, free functions and blocks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lmmdsl.diag.codes.shapes import OperationRefused, WrongArgument
+from lmmdsl.diag.codes.types import MissingArgument, NotCallable, TooManyArguments, UnknownArgument, WrongKind
+from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Payload, Repeat, Value
+from lmmdsl.ops.call import BadCall, bind
+from lmmdsl.ops.signature import Refused
+from lmmdsl.sema.context import Context
+from lmmdsl.sema.unify import Matched, match_arguments
+from lmmdsl.sema.values import (
+    POISON,
+    BlockRef,
+    Builtin,
+    Called,
+    FunctionRef,
+    MethodRef,
+    OpRef,
+    ParamRef,
+    PartRef,
+    Poison,
+    Tensor,
+    describe,
+)
+from lmmdsl.syntax import ast
+from lmmdsl.text.source import Span
+from lmmdsl.types.tensor import Rest, TensorType
+
+Outputs = tuple[tuple[str, TensorType], ...]
+
+
+def call(
+    function: object,
+    positional: list[object],
+    named: dict[str, object],
+    at: ast.Expr,
+    ctx: Context,
+) -> object:
+    """Call anything that can be called.
+
+    Reports:
+        E0305 for what cannot be called; what the call itself reports otherwise.
+    """
+    function = function.result if isinstance(function, Called) else function
+    match function:
+        case Poison():
+            return POISON
+        case OpRef():
+            return apply(function.name, positional, named, at.span, ctx)
+        case BlockRef():
+            return ctx.state.engine.instantiate(function, positional, named, at, ctx)
+        case FunctionRef():
+            return ctx.state.engine.function(function, positional, named, at, ctx)
+        case PartRef():
+            return call_part(function, "forward", positional, named, at, ctx)
+        case MethodRef():
+            return call_part(function.part, function.method, positional, named, at, ctx)
+        case Builtin(name="states"):
+            return states(positional, named, at, ctx)
+    ctx.sink.add(NotCallable(at=at.span, what=at.span.text, found=describe(function)))
+    return POISON
+
+
+# ---- operations ------------------------------------------------------------------------------------------------------
+
+
+def as_tensor_if_param(value: object, ctx: Context, at: Span) -> object:
+    """Inside a method, a parameter's name reads the parameter, and a call that exposes values gives its result."""
+    if isinstance(value, ParamRef) and ctx.graph is not None:
+        return ctx.graph.read(value.path, value.type, at)
+    return value.result if isinstance(value, Called) else value
+
+
+def apply(
+    name: str,
+    positional: Sequence[object],
+    named: dict[str, object],
+    at: Span,
+    ctx: Context,
+) -> object:
+    """Apply a primitive operation.
+
+    Reports:
+        E0301, E0302, E0309 for arguments that it does not take; E0401 when it refuses the shapes.
+    """
+    plain = [_operand(as_value(value, ctx, at)) for value in positional]
+    options = {key: _operand(as_value(value, ctx, at)) for key, value in named.items()}
+    if any(isinstance(value, Poison) for value in (*plain, *options.values())):
+        return POISON
+    if ctx.graph is None:
+        ctx.sink.add(WrongKind(at=at, what=f"`{name}`", wanted="a place inside a method", found="a declaration"))
+        return POISON
+    try:
+        op, operands = bind(name, plain, options, lambda value: isinstance(value, Tensor))
+        tensors = [_tensor(value, ctx, at) for value in operands]
+        types = op.infer(tuple(tensor.type if tensor else None for tensor in tensors))
+    except BadCall as error:
+        _report_bad_call(error, name, at, ctx)
+        return POISON
+    except Refused as error:
+        ctx.sink.add(
+            OperationRefused(at=at, operation=name, problem=error.problem, sizes=error.sizes, bound=error.bound)
+        )
+        return POISON
+    inputs = tuple(tensor.value if tensor else None for tensor in tensors)
+    types = tuple(_derived(kind, tensors, at) for kind in types)
+    results = ctx.graph.add(Apply(op), inputs, types, at)
+    return results[0] if len(results) == 1 else results
+
+
+def _derived(kind: TensorType, tensors: Sequence[Tensor | None], at: Span) -> TensorType:
+    """Give sizes that an operation made new the sizes that they came from: `577 -> 576`."""
+    fresh = [axis for axis in kind.shape if isinstance(axis, Dim) and axis.is_const and not axis.why]
+    if not fresh:
+        return kind
+    sources = [axis for tensor in tensors if tensor for axis in tensor.type.shape if isinstance(axis, Dim)]
+    causes = {str(axis): axis for axis in sources if axis.is_const and axis not in kind.shape}
+    if not causes:
+        return kind
+    whys = tuple(axis.why for axis in causes.values() if axis.why)
+    before = ", ".join(causes)
+
+    def explain(axis: Dim | Rest) -> Dim | Rest:
+        if isinstance(axis, Rest) or axis.why or not axis.is_const or axis in sources:
+            return axis
+        return axis.because(Why(f"{before} -> {axis} by `{at.text}`", at, whys))
+
+    return replace(kind, shape=tuple(explain(axis) for axis in kind.shape))
+
+
+def _operand(value: object) -> object:
+    return value.name if isinstance(value, OpRef) else value
+
+
+def _tensor(value: object, ctx: Context, at: Span) -> Tensor | None:
+    assert ctx.graph is not None
+    match value:
+        case None | Tensor():
+            return value
+        case Dim():
+            return ctx.graph.size(value, at)
+        case bool() | int() | float():
+            return ctx.graph.constant(value, at)
+        case _:
+            raise Refused(f"a tensor is needed, not {describe(value)}")
+
+
+def _report_bad_call(error: BadCall, name: str, at: Span, ctx: Context) -> None:
+    match error.kind:
+        case "unknown":
+            ctx.sink.add(
+                UnknownArgument(at=at, callee=name, name=error.name, candidates=error.candidates, declared=None)
+            )
+        case "missing":
+            ctx.sink.add(MissingArgument(at=at, callee=name, names=(error.name,), declared=None))
+        case "many":
+            ctx.sink.add(TooManyArguments(at=at, callee=name, most=error.most, declared=None))
+        case _:
+            ctx.sink.add(
+                WrongKind(at=at, what=f"`{error.name}` of `{name}`", wanted=error.wanted, found=error.found)
+            )
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def outputs_of(definition: Definition, method: str) -> Outputs:
+    """Names and types of a method's outputs; nothing when the method could not be elaborated."""
+    graph = definition.methods.get(method)
+    return tuple((name, graph.type_of(value)) for name, value in graph.outputs) if graph else ()
+
+
+def as_value(value: object, ctx: Context, at: Span) -> object:
+    """A value for use as an argument: parameters are read, encoders run on the images."""
+    value = as_tensor_if_param(value, ctx, at)
+    if isinstance(value, PartRef) and value.role == "encoder" and ctx.encoder:
+        return as_tensor_if_param(ctx.encoder(value, ctx, at), ctx, at)
+    return value
+
+
+def call_part(
+    part: PartRef,
+    method: str,
+    positional: list[object],
+    named: dict[str, object],
+    at: ast.Expr,
+    ctx: Context,
+) -> object:
+    """Call a method of a part, or run through a stack.
+
+    Reports:
+        E0301, E0302, E0309, E0405 for arguments that do not fit.
+    """
+    definition = part.definitions[0]
+    graph = definition.methods.get(method)
+    if graph is None or ctx.graph is None:
+        if method in definition.values or not definition.methods or graph is None:
+            ctx.sink.add(NotCallable(at=at.span, what=f"`{part.path}`", found=f"a part without `{method}`"))
+        else:
+            ctx.sink.add(NotCallable(at=at.span, what=f"`{part.path}`", found="a part, outside a method"))
+        return POISON
+    tensors = _arguments(part, graph, positional, named, at, ctx)
+    if tensors is None:
+        return POISON
+    if part.stack:
+        called = _repeat(part, method, tensors, (len(part.definitions),), at, ctx)
+        return called[-1] if called else POISON
+    matched = _matched(part.path, graph, tensors, at, ctx)
+    if matched is None:
+        return POISON
+    types = tuple(matched.result(kind) for _, kind in outputs_of(definition, method))
+    inputs = tuple(t.value if t else None for t in tensors)
+    results = ctx.graph.add(Call(part.path, method, definition), inputs, types, at.span)
+    return bundle(graph, results)
+
+
+def bundle(graph: Graph, results: tuple[Tensor, ...]) -> object:
+    """Give a call's outputs their names back: `result`, `result.k`, `exposed`, `exposed.k`."""
+    found: dict[str, object] = {}
+    for (name, _), tensor in zip(graph.outputs, results, strict=True):
+        head, _, rest = name.partition(".")
+        previous = found.get(head, ())
+        found[head] = (*previous, tensor) if rest and isinstance(previous, tuple) else tensor
+    result = found.pop("result", None)
+    if result is None:  # all results are named
+        return tuple(found.values())
+    return Called(result, found) if found else result
+
+
+def _arguments(
+    part: PartRef,
+    graph: Graph,
+    positional: list[object],
+    named: dict[str, object],
+    at: ast.Expr,
+    ctx: Context,
+) -> list[Tensor | None] | None:
+    names = [graph.name_of(value) for value in graph.inputs]
+    given: dict[str, object] = dict(zip(names, positional, strict=False))
+    if len(positional) > len(names):
+        ctx.sink.add(TooManyArguments(at=at.span, callee=part.path, most=len(names), declared=graph.span))
+        return None
+    for name, value in named.items():
+        if name not in names or name in given:
+            ctx.sink.add(
+                UnknownArgument(
+                    at=at.span, callee=part.path, name=name, candidates=tuple(names), declared=graph.span
+                )
+            )
+            return None
+        given[name] = value
+    tensors = []
+    for name, source in zip(names, graph.inputs, strict=True):
+        value = as_value(given.get(name), ctx, at.span)
+        if isinstance(value, Poison):
+            return None
+        if value is None and not graph.type_of(source).optional:
+            ctx.sink.add(
+                MissingArgument(at=at.span, callee=part.path, names=(name,), declared=graph.span)
+            )
+            return None
+        if not isinstance(value, Tensor | None):
+            ctx.sink.add(
+                WrongKind(at=at.span, what=f"`{name}` of `{part.path}`", wanted="a tensor", found=describe(value))
+            )
+            return None
+        tensors.append(value)
+    return tensors
+
+
+def _matched(
+    callee: str, graph: Graph, tensors: Sequence[Tensor | None], at: ast.Expr, ctx: Context
+) -> Matched | None:
+    declared = [graph.type_of(value) for value in graph.inputs]
+    matched = match_arguments(declared, [tensor.type if tensor else None for tensor in tensors])
+    if matched.wrong is None:
+        return matched
+    found = tensors[matched.wrong]
+    source = graph.inputs[matched.wrong]
+    ctx.sink.add(
+        WrongArgument(
+            at=at.span,
+            callee=callee,
+            argument=graph.name_of(source),
+            declared=str(declared[matched.wrong]),
+            found=str(found.type) if found else "nothing",
+            sizes=matched.clash,
+            bound=matched.bound(),
+            promised=graph.nodes[source.node].span,
+        )
+    )
+    return None
+
+
+# ---- stacks ----------------------------------------------------------------------------------------------------------
+
+
+def _repeat(
+    part: PartRef,
+    method: str,
+    tensors: list[Tensor | None],
+    wanted: tuple[int, ...],
+    at: ast.Expr,
+    ctx: Context,
+) -> tuple[Tensor, ...]:
+    assert ctx.graph is not None
+    kinds: list[TensorType] = []
+    state = tensors[0]
+    previous: tuple[Definition, TensorType] | None = None
+    for definition in part.definitions:
+        assert state is not None
+        if previous != (definition, state.type):
+            graph = definition.methods.get(method)
+            if graph is None:
+                return ()
+            matched = _matched(part.path, graph, [state, *tensors[1:]], at, ctx)
+            if matched is None:
+                return ()
+            previous = (definition, state.type)
+            state = Tensor(state.value, matched.result(graph.type_of(graph.outputs[0][1])))
+        kinds.append(state.type)
+    payload: Payload = Repeat(part.path, method, part.definitions, wanted)
+    inputs: tuple[Value | None, ...] = tuple(t.value if t else None for t in tensors)
+    return ctx.graph.add(payload, inputs, tuple(kinds[k - 1] for k in wanted), at.span)
+
+
+def states(positional: list[object], named: dict[str, object], at: ast.Expr, ctx: Context) -> object:
+    """`states(layers, x, ...)`: the input of a stack and the state after each layer, as a list.
+
+    Reports:
+        E0303 when the first argument is no stack.
+    """
+    part = positional[0] if positional else None
+    if isinstance(part, Poison):
+        return POISON
+    if not isinstance(part, PartRef) or not part.stack or ctx.graph is None:
+        ctx.sink.add(WrongKind(at=at.span, what="`states`", wanted="a stack of layers", found=describe(part)))
+        return POISON
+    graph = part.definitions[0].methods.get("forward")
+    if graph is None:
+        return POISON
+    tensors = _arguments(part, graph, positional[1:], named, at, ctx)
+    if tensors is None or tensors[0] is None:
+        return POISON
+    every = tuple(range(1, len(part.definitions) + 1))
+    results = _repeat(part, "forward", tensors, every, at, ctx)
+    return (tensors[0], *results) if results else POISON

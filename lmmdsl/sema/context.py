@@ -1,0 +1,103 @@
+"""What elaboration carries along: the sink, the limits, the instances made so far, and the place at hand."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from lmmdsl.diag.codes.names import CircularDefinition
+from lmmdsl.diag.codes.types import TooManySteps
+from lmmdsl.diag.sink import Sink
+from lmmdsl.sema.builder import GraphBuilder
+from lmmdsl.sema.values import POISON, BlockRef, FunctionRef, Scope
+from lmmdsl.syntax import ast
+from lmmdsl.text.source import Span
+
+MAX_STEPS = 400_000
+MAX_DEPTH = 40
+MAX_ITEMS = 4096
+
+
+class Engine(Protocol):
+    """What calls need of the elaborator above them."""
+
+    def instantiate(
+        self, block: BlockRef, positional: list[object], named: dict[str, object], at: ast.Expr, ctx: "Context"
+    ) -> object:
+        """Bind a block's parameters."""
+
+    def function(
+        self, function: FunctionRef, positional: list[object], named: dict[str, object], at: ast.Expr, ctx: "Context"
+    ) -> object:
+        """Run a free function in place."""
+
+
+class Exhausted(Exception):
+    """The step budget is spent; elaboration of this file ends."""
+
+
+@dataclass
+class State:
+    """Shared by the elaboration of one program."""
+
+    sink: Sink
+    engine: Engine
+    made: dict[Hashable, object] = field(default_factory=dict)
+    steps: int = 0
+    depth: int = 0
+
+    def step(self, at: Span) -> None:
+        """Count one step of work.
+
+        Reports:
+            E0310 once the budget is spent.
+        """
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            self.sink.add(TooManySteps(at=at, limit=MAX_STEPS))
+            raise Exhausted
+
+
+@dataclass(frozen=True)
+class Context:
+    """The place at hand: names in scope and, inside a method, the graph under construction."""
+
+    state: State
+    scope: Scope
+    graph: GraphBuilder | None = None
+    encoder: "Callable[[object, Context, Span], object] | None" = None
+
+    def inside(self, scope: Scope) -> "Context":
+        """The same place with other names."""
+        return replace(self, scope=scope)
+
+    @property
+    def sink(self) -> Sink:
+        """Where mistakes go."""
+        return self.state.sink
+
+
+@dataclass
+class Thunk:
+    """A definition that is worked out when it is first needed, so that order does not matter."""
+
+    name: str
+    span: Span
+    work: Callable[[], object]
+    state: State
+    value: object = POISON
+    stage: str = "new"  # new | running | done
+
+    def force(self, at: Span) -> object:
+        """The value.
+
+        Reports:
+            E0207 when the definition needs itself.
+        """
+        if self.stage == "running":
+            self.state.sink.add(CircularDefinition(at=at, chain=(self.name, self.name)))
+            return POISON
+        if self.stage == "new":
+            self.stage = "running"
+            self.value = self.work()
+            self.stage = "done"
+        return self.value

@@ -1,0 +1,189 @@
+"""Vocabulary and token layouts: ids, visual spans, and the context budget.
+
+A placeholder may have an id outside the vocabulary (a negative one): it is replaced before anything is looked up.
+"""
+
+from dataclasses import dataclass
+
+from lmmdsl.diag.codes.layout import (
+    ContextOverflow,
+    DuplicateId,
+    IdOutsideVocabulary,
+    NoPlaceholderId,
+    NotVisual,
+    UnknownToken,
+    VocabularyRows,
+)
+from lmmdsl.diag.codes.types import UnknownSetting, WrongKind
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Vocab
+from lmmdsl.sema import calls, expr
+from lmmdsl.sema.context import Context
+from lmmdsl.sema.model import Overrides, Splice
+from lmmdsl.sema.values import Poison, Tensor, describe
+from lmmdsl.syntax import ast
+from lmmdsl.text.source import Span
+
+SETTINGS = ("base", "pad_to")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the LLM offers: rows of its embedding, and its context length."""
+
+    rows: Dim | None
+    context: Dim | None
+
+
+def build_vocab(items: list[ast.Vocabulary], room: Room, overrides: Overrides, ctx: Context) -> Vocab:
+    """Named tokens with their ids.
+
+    Reports:
+        E0502 for an id that the embedding lacks, E0505 for one id with two names, E0506 when base, tokens and
+        padding do not give the LLM's rows, E0308 for an unknown setting.
+    """
+    tokens: dict[str, int] = {}
+    spans: dict[int, tuple[str, Span]] = {}
+    numbers: dict[str, Dim] = {}
+    for item in items:
+        for rule in item.rules:
+            rule = _overridden(rule, overrides)
+            value = expr.evaluate(rule.value, ctx)
+            number = expr.number(value, rule.name, rule.value.span, ctx)
+            if number is None or not isinstance(value, Dim):
+                continue
+            if rule.name.startswith("<"):
+                _token(rule, number, room, tokens, spans, ctx)
+            elif rule.name in SETTINGS:
+                numbers[rule.name] = value
+            else:
+                ctx.sink.add(UnknownSetting(at=rule.span, section="vocab", name=rule.name, candidates=SETTINGS))
+    span = items[0].span if items else None
+    if span and "base" in numbers and room.rows is not None:
+        _check_rows(numbers, tokens, room.rows, span, ctx)
+    return Vocab(room.rows.value if room.rows else None, tokens, span)
+
+
+def _overridden(rule: ast.Setting, overrides: Overrides) -> ast.Setting:
+    change = overrides.take(("vocab", rule.name.strip("<>|/")))
+    return ast.Setting(span=change.span, name=rule.name, value=change.value) if change else rule
+
+
+def _token(
+    rule: ast.Setting,
+    number: int,
+    room: Room,
+    tokens: dict[str, int],
+    spans: dict[int, tuple[str, Span]],
+    ctx: Context,
+) -> None:
+    if room.rows is not None and number >= room.rows.value:
+        ctx.sink.add(IdOutsideVocabulary(at=rule.span, token=rule.name, id=number, rows=room.rows))
+    # One id may serve as end and padding in published models; an image placeholder must be its own.
+    if number in spans and "image" in rule.name + spans[number][0]:
+        other, first = spans[number]
+        ctx.sink.add(DuplicateId(at=rule.span, token=rule.name, id=number, other=other, first=first))
+    tokens[rule.name] = number
+    spans.setdefault(number, (rule.name, rule.span))
+
+
+def _check_rows(
+    numbers: dict[str, Dim], tokens: dict[str, int], rows: Dim, span: Span, ctx: Context
+) -> None:
+    base = numbers["base"]
+    needed = max([base.value, *(number + 1 for number in tokens.values())])
+    multiple = numbers["pad_to"].value if "pad_to" in numbers else 1
+    padded = -(-needed // max(multiple, 1)) * max(multiple, 1)
+    if padded != rows.value:
+        ctx.sink.add(VocabularyRows(at=span, declared=Dim.of(padded, base.why), rows=rows))
+
+
+def build_layout(
+    item: ast.LayoutDecl, vocab: Vocab, room: Room, ctx: Context
+) -> tuple[Layout, Splice | None]:
+    """The segments of a layout, and where visual rows enter.
+
+    Reports:
+        E0504 for tokens without an id, E0507 for spans that no tensor fills, E0508 for a span whose token has no
+        id, E0503 when one image and the fixed text already exceed the context.
+    """
+    splices: list[Splice] = []
+    segments = tuple(
+        segment for source in item.segments if (segment := _segment(source, vocab, splices, ctx))
+    )
+    layout = Layout(item.name, segments, item.span)
+    _check_context(layout, room, item.span, ctx)
+    return layout, splices[0] if splices else None
+
+
+def _segment(source: ast.Segment, vocab: Vocab, splices: list[Splice], ctx: Context) -> Segment | None:
+    match source:
+        case ast.TextSegment(text=text):
+            return Text(text)
+        case ast.TokenSegment(name=name):
+            if name not in vocab.tokens:
+                ctx.sink.add(UnknownToken(at=source.span, name=name, candidates=tuple(vocab.tokens)))
+                return None
+            return Token(name, vocab.tokens[name])
+        case ast.SlotSegment():
+            return _slot(source, ctx)
+        case ast.RepeatSegment(segments=inner):
+            found = tuple(s for item in inner if (s := _segment(item, vocab, splices, ctx)))
+            return Group(found)
+        case ast.SpanSegment():
+            return _image(source, vocab, splices, ctx)
+
+
+def _slot(source: ast.SlotSegment, ctx: Context) -> Slot | None:
+    if source.mark not in (None, "loss"):
+        ctx.sink.add(
+            UnknownSetting(at=source.span, section="a slot", name=source.mark or "", candidates=("loss",))
+        )
+    limit = None
+    if source.setting is not None:
+        if source.setting.name != "limit":
+            ctx.sink.add(
+                UnknownSetting(at=source.setting.span, section="a slot", name=source.setting.name, candidates=("limit",))
+            )
+        value = expr.evaluate(source.setting.value, ctx)
+        limit = expr.number(value, "limit", source.setting.value.span, ctx)
+    return Slot(source.name, source.mark == "loss", limit)
+
+
+def _image(source: ast.SpanSegment, vocab: Vocab, splices: list[Splice], ctx: Context) -> Image | None:
+    value = calls.as_value(expr.evaluate(source.value, ctx), ctx, source.value.span)
+    if isinstance(value, Poison):
+        return None
+    if not isinstance(value, Tensor) or len(value.type.shape) != 3:
+        found = str(value.type) if isinstance(value, Tensor) else describe(value)
+        ctx.sink.add(NotVisual(at=source.value.span, found=found))
+        return None
+    if source.name not in vocab.tokens:
+        ctx.sink.add(NoPlaceholderId(at=source.span, token=source.name))
+        return None
+    number = vocab.tokens[source.name]
+    splices.append(Splice(value, number, source.span))
+    tokens = value.type.shape[1]
+    if not isinstance(tokens, Dim):
+        ctx.sink.add(WrongKind(at=source.span, what="the visual tokens", wanted="a counted axis", found=str(tokens)))
+        return None
+    return Image(Token(source.name, number), tokens, source.value.span.text)
+
+
+def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:
+    if room.context is None:
+        return
+    parts: list[tuple[str, int]] = []
+    for segment in layout.segments:
+        match segment:
+            case Image(tokens=tokens, token=token) if tokens.is_const:
+                parts.append((token.name, tokens.value))
+            case Token(name=name):
+                parts.append((name, 1))
+            case Text(text=text):
+                parts.append((repr(text), 1))  # at least one token, whatever the tokenizer
+            case Slot(name=name, limit=limit):
+                parts.append((f"{{{name}}}", limit or 1))
+    needed = sum(count for _, count in parts)
+    if needed > room.context.value:
+        ctx.sink.add(ContextOverflow(at=at, parts=tuple(parts), needed=needed, context=room.context))

@@ -1,0 +1,260 @@
+"""Models: parts with roles, variants and overrides, and the components that follow from layout and LLM.
+
+A model is a block whose methods are its components. Where it has images and an LLM they are derived here:
+`encode` (pixels to the visual value of the layout), `embed` (token ids to embeddings, visual rows spliced in at the
+placeholder), `decode` (embeddings to hidden states, cached) and `logits`.
+Axes: I images, B batch, T tokens in this step, S tokens seen so far and now, N visual tokens per image.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from lmmdsl.diag.codes.layout import VisualWidth
+from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
+from lmmdsl.diag.codes.project import BadOverride
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Graph
+from lmmdsl.graph.program import Role
+from lmmdsl.sema import calls, expr
+from lmmdsl.sema.blocks import Blocks, Body
+from lmmdsl.sema.builder import GraphBuilder
+from lmmdsl.sema.context import Context
+from lmmdsl.sema.methods import elaborate_method
+from lmmdsl.sema.values import (
+    POISON,
+    BlockRef,
+    Called,
+    PartRef,
+    Poison,
+    Scope,
+    Tensor,
+)
+from lmmdsl.syntax import ast
+from lmmdsl.text.source import Span
+from lmmdsl.types.tensor import DType, TensorType
+
+ROLES = ("encoder", "connector", "llm", "part")
+
+
+@dataclass
+class Splice:
+    """Where visual rows enter the text: the layout's span, its value, and the placeholder's id."""
+
+    value: Tensor
+    token: int
+    span: Span
+
+
+@dataclass
+class Overrides:
+    """Settings from a variant and from outside, by part and parameter; each is taken once."""
+
+    items: dict[tuple[str, ...], ast.Override] = field(default_factory=dict)
+    used: set[tuple[str, ...]] = field(default_factory=set)
+
+    def take(self, path: tuple[str, ...]) -> ast.Override | None:
+        """The override of a path, if any."""
+        if path in self.items:
+            self.used.add(path)
+        return self.items.get(path)
+
+    def under(self, name: str) -> dict[str, ast.Override]:
+        """Overrides `name.parameter`, by parameter."""
+        found = {path[1]: item for path, item in self.items.items() if len(path) == 2 and path[0] == name}
+        self.used |= {(name, key) for key in found}
+        return found
+
+
+class Models(Blocks):
+    """Elaborates the model of a file."""
+
+    def __init__(self, overrides: Overrides) -> None:
+        super().__init__()
+        self.overrides = overrides
+        self.roles: dict[str, str] = {}
+        self.encode = GraphBuilder()
+        self._encoded: dict[str, object] = {}
+
+    def define(self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body) -> object:
+        """Work out one named item, with the overrides that name it."""
+        if isinstance(item, ast.Let) and (override := self.overrides.take((item.name,))):
+            item = replace(item, value=override.value)
+        if isinstance(item, ast.PartDecl):
+            item = self._overridden(item, ctx)
+            self._role(item, ctx)
+        value = super().define(item, ctx, body)
+        if isinstance(value, PartRef):
+            return replace(value, role=self.roles.get(item.name))
+        if isinstance(value, Tensor):
+            body.values.pop(item.name, None)
+            self.encode.names.setdefault(value.value, item.name)
+        return value
+
+    def _role(self, item: ast.PartDecl, ctx: Context) -> None:
+        role = item.role.name if item.role else "part"
+        if item.role and role not in ROLES:
+            ctx.sink.add(UnknownRole(at=item.role.span, name=role, candidates=ROLES))
+        if role == "llm" and role in self.roles.values():
+            ctx.sink.add(DuplicateName(at=item.name_span, name="llm", first=item.name_span))
+        self.roles[item.name] = role
+
+    def _overridden(self, item: ast.PartDecl, ctx: Context) -> ast.PartDecl:
+        changes = self.overrides.under(item.name)
+        if not changes or not isinstance(item.value, ast.CallExpr):
+            return item
+        function = expr.evaluate(item.value.function, ctx)
+        names = [p.name for p in function.block.parameters] if isinstance(function, BlockRef) else []
+        arguments = []
+        for place, argument in enumerate(item.value.arguments):
+            name = argument.name or (names[place] if place < len(names) else None)
+            change = changes.pop(name, None) if name else None
+            arguments.append(replace(argument, value=change.value, span=change.span) if change else argument)
+        for name, change in changes.items():
+            arguments.append(ast.Argument(span=change.span, name=name, value=change.value))
+        return replace(item, value=replace(item.value, arguments=tuple(arguments)))
+
+    def check_overrides(self, ctx: Context) -> None:
+        """Report overrides that named nothing (E0905)."""
+        for path, item in self.overrides.items.items():
+            if path not in self.overrides.used:
+                known = tuple(ctx.scope.names)
+                ctx.sink.add(
+                    BadOverride(at=item.span, path=".".join(path), problem="names nothing in this model", candidates=known)
+                )
+
+    # ---- components ----
+
+    def context(self, ctx: Context) -> Context:
+        """The place where model values are worked out: the graph from pixels to visual tokens."""
+        return replace(ctx, graph=self.encode, encoder=self.run_encoder)
+
+    def run_encoder(self, part: object, ctx: Context, at: Span) -> object:
+        """The encoder's result on the images; it runs once however often it is named."""
+        assert isinstance(part, PartRef)
+        if part.path not in self._encoded:
+            self._encoded[part.path] = self._encoder_call(part, ctx, at)
+        return self._encoded[part.path]
+
+    def _encoder_call(self, part: PartRef, ctx: Context, at: Span) -> object:
+        graph = part.definitions[0].methods.get("forward")
+        if graph is None or ctx.graph is not self.encode:
+            return POISON
+        name = "pixel_values" if not self.encode.inputs else f"{part.path}_pixel_values"
+        images = {"B": Dim.symbol("I")}
+        pixels = self.encode.input(name, graph.type_of(graph.inputs[0]).subs(images), at)
+        here = ast.Name(span=at, name=part.path)
+        return calls.call_part(part, "forward", [pixels], {}, here, ctx)
+
+    def encode_graph(self, splice: Splice | None, block: ast.Block) -> Graph | None:
+        """`encode(pixel_values) -> features`."""
+        if splice is None:
+            return None
+        return self.encode.finish((("result", splice.value.value),), splice.span, "Encode images into visual tokens.")
+
+    def text_graphs(self, splice: Splice | None, scope: Scope, ctx: Context, block: ast.Block) -> dict[str, Graph]:
+        """`embed`, `decode` and `logits`, where the model has an LLM.
+
+        Reports:
+            E0206 when the LLM block lacks a method, E0501 when visual tokens are not as wide as its embeddings.
+        """
+        name = next((name for name, role in self.roles.items() if role == "llm"), None)
+        llm = scope.find(name) if name else None
+        llm = llm.force(block.name_span) if hasattr(llm, "force") else llm
+        if not isinstance(llm, PartRef) or llm.stack:
+            return {}
+        definition = llm.definitions[0]
+        missing = [method for method in ("embed", "forward", "logits") if method not in definition.methods]
+        for method in missing:
+            ctx.sink.add(
+                UnknownMember(at=llm.span, owner=definition.block, name=method, candidates=tuple(definition.methods))
+            )
+        if missing:
+            return {}
+        makers: dict[str, Callable[[], Graph | None]] = {
+            "embed": lambda: self._embed(llm, splice, ctx),
+            "decode": lambda: self._decode(llm, ctx),
+            "logits": lambda: self._logits(llm, ctx),
+        }
+        graphs = {method: make() for method, make in makers.items()}
+        return {method: graph for method, graph in graphs.items() if graph}
+
+    def _embed(self, llm: PartRef, splice: Splice | None, ctx: Context) -> Graph | None:
+        graph = GraphBuilder()
+        inner = replace(ctx, graph=graph, encoder=None)
+        at = splice.span if splice else llm.span
+        ids_type = TensorType(DType.INT, (Dim.symbol("B"), Dim.symbol("T")))
+        ids = graph.input("input_ids", ids_type, at)
+        if splice is None:
+            result = self._method(llm, "embed", [ids], at, inner)
+            return self._finish(graph, result, at, "Embed token ids.")
+        rows = graph.input("features", replace(splice.value.type, optional=True), at)
+        is_image = _name(graph, calls.apply("equal", [ids, Dim.of(splice.token)], {}, at, inner), "is_image")
+        # The placeholder may lie outside the vocabulary; its own embedding never matters.
+        text_ids = calls.apply("where", [is_image, Dim.of(0), ids], {}, at, inner)
+        text_ids = _name(graph, text_ids, "text_ids")
+        words = _name(graph, self._method(llm, "embed", [text_ids], at, inner), "words")
+        if not isinstance(words, Tensor):
+            return None
+        visual, width = splice.value.type.shape[-1], words.type.shape[-1]
+        if visual != width:
+            ctx.sink.add(VisualWidth(at=at, visual=visual, llm=width))
+            return None
+        result = calls.apply("splice", [words, is_image, rows], {}, at, inner)
+        return self._finish(graph, result, at, "Embed token ids and put visual tokens at their placeholders.")
+
+    def _decode(self, llm: PartRef, ctx: Context) -> Graph | None:
+        graph = GraphBuilder()
+        inner = replace(ctx, graph=graph, encoder=None)
+        definition = llm.definitions[0]
+        embedded = definition.methods["embed"]
+        width = embedded.type_of(embedded.outputs[0][1]).shape[-1]
+        batch, tokens, seen = (Dim.symbol(name) for name in "BTS")
+        embeds = graph.input("inputs_embeds", TensorType(DType.FLOAT, (batch, tokens, width)), llm.span)
+        positions = graph.input("position_ids", TensorType(DType.INT, (batch, tokens)), llm.span)
+        keys = graph.input("attention_mask", TensorType(DType.BOOL, (batch, seen), optional=True), llm.span)
+        result = self._method(llm, "forward", [embeds, positions, keys], llm.span, inner)
+        return self._finish(graph, result, llm.span, "Run the decoder over embeddings.")
+
+    def _logits(self, llm: PartRef, ctx: Context) -> Graph | None:
+        graph = GraphBuilder()
+        inner = replace(ctx, graph=graph, encoder=None)
+        source = llm.definitions[0].methods["logits"]
+        kind = source.type_of(source.inputs[0])
+        hidden = graph.input("hidden", kind, llm.span)
+        result = self._method(llm, "logits", [hidden], llm.span, inner)
+        return self._finish(graph, result, llm.span, "Score the vocabulary.")
+
+    def _method(self, llm: PartRef, method: str, tensors: list[object], at: Span, ctx: Context) -> object:
+        if any(isinstance(tensor, Poison) for tensor in tensors):
+            return POISON
+        here = ast.Name(span=at, name=llm.path)
+        called = calls.call_part(llm, method, tensors, {}, here, ctx)
+        return called.result if isinstance(called, Called) else called
+
+    def _finish(self, graph: GraphBuilder, result: object, at: Span, doc: str) -> Graph | None:
+        if not isinstance(result, Tensor):
+            return None
+        return graph.finish((("result", result.value),), at, doc)
+
+    def flows(self, methods: list[ast.Method], ctx: Context) -> dict[str, Graph]:
+        """Explicit flows, each a method of the model."""
+        found: dict[str, Graph] = {}
+        for method in methods:
+            if method.name in found:
+                first = found[method.name].span
+                ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=first))
+            elif graph := elaborate_method(method, replace(ctx, graph=None, encoder=None)):
+                found[method.name] = graph
+        return found
+
+
+def _name(graph: GraphBuilder, value: object, name: str) -> object:
+    if isinstance(value, Tensor):
+        graph.names.setdefault(value.value, name)
+    return value
+
+
+def role_list(roles: dict[str, str]) -> tuple[Role, ...]:
+    """Roles in source order."""
+    return tuple(Role(kind, part) for part, kind in roles.items())
+

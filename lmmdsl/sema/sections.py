@@ -1,0 +1,164 @@
+"""The sections of a model around its dataflow: stages, weights, preprocessing, injections."""
+
+from collections.abc import Mapping
+
+from lmmdsl.diag.codes.emit import NotInBackend
+from lmmdsl.diag.codes.inject import SelectorMatchesNothing
+from lmmdsl.diag.codes.types import UnknownSetting
+from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart, UnknownMappedPart
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Definition, Instance, Param, Stack, walk
+from lmmdsl.graph.program import LoraRule, Stage, Weights
+from lmmdsl.sema import expr
+from lmmdsl.sema.blocks import naming_rules
+from lmmdsl.sema.context import Context
+from lmmdsl.sema.select import near_misses, select
+from lmmdsl.sema.values import OpRef, Poison, Scope
+from lmmdsl.syntax import ast
+
+PREPROCESS = ("resize", "crop", "pad", "mean", "std", "filter", "rescale", "color")
+WORDS = (
+    "center", "none", "bicubic", "bilinear", "nearest", "lanczos", "square", "shortest", "mean_color", "rgb",
+)  # fmt: skip
+
+
+def build_stage(item: ast.StageDecl, root: Definition, ctx: Context) -> Stage:
+    """A training stage.
+
+    Reports:
+        E0701 for a path that matches no part, E0705 for LoRA on a part without a matrix.
+    """
+    train: list[str] = []
+    lora: list[LoraRule] = []
+    for rule in item.rules:
+        paths = [path for selector in rule.paths for path in _paths(selector, item, root, ctx)]
+        if rule.kind == "train":
+            train.extend(paths)
+        else:
+            lora.append(_lora(rule, tuple(paths), root, ctx))
+    return Stage(item.name, tuple(dict.fromkeys(train)), tuple(lora), item.span)
+
+
+def _paths(selector: ast.Selector, item: ast.StageDecl, root: Definition, ctx: Context) -> tuple[str, ...]:
+    paths = select(selector, root, ctx)
+    if not paths:
+        candidates = near_misses(selector, root, ctx)
+        ctx.sink.add(
+            TrainsMissingPart(at=selector.span, stage=item.name, path=selector.span.text, candidates=candidates)
+        )
+    return paths
+
+
+def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Context) -> LoraRule:
+    numbers: dict[str, float] = {"rank": 8.0, "alpha": 16.0}
+    for setting in rule.settings:
+        value = expr.evaluate(setting.value, ctx)
+        if setting.name not in numbers:
+            ctx.sink.add(
+                UnknownSetting(at=setting.span, section="lora", name=setting.name, candidates=tuple(numbers))
+            )
+        elif isinstance(value, Dim | float):
+            numbers[setting.name] = float(value.value if isinstance(value, Dim) else value)
+    definitions = dict(walk(root))
+    for path in paths:
+        definition = definitions.get(path)
+        weight = definition.parts.get("weight") if definition else None
+        if not isinstance(weight, Param) or len(weight.shape) != 2:
+            found = definition.block if definition else "a parameter"
+            ctx.sink.add(LoraTarget(at=rule.span, path=path, found=found))
+    return LoraRule(paths, int(numbers["rank"]), numbers["alpha"])
+
+
+def build_weights(item: ast.Naming, root: Definition, ctx: Context) -> Weights:
+    """A checkpoint map.
+
+    Reports:
+        E0708 for a rule that names no part.
+    """
+    rules = tuple(naming_rules(item, ctx))
+    for rule in rules:
+        for path in rule.ours:
+            if not _exists(root, path):
+                ctx.sink.add(
+                    UnknownMappedPart(at=rule.span, scheme=item.scheme, path=path, candidates=tuple(root.parts))
+                )
+    return Weights(item.scheme, item.repository or "", rules, item.span)
+
+
+def check_naming(definition: Definition, ctx: Context) -> None:
+    """Check the `naming` sections of a block.
+
+    Reports:
+        E0708 for a rule that names no part.
+    """
+    for scheme, rules in definition.naming.items():
+        for rule in rules:
+            for path in rule.ours:
+                if not _exists(definition, path):
+                    ctx.sink.add(
+                        UnknownMappedPart(at=rule.span, scheme=scheme, path=path, candidates=tuple(definition.parts))
+                    )
+
+
+def _exists(definition: Definition, path: str) -> bool:
+    head, _, rest = path.partition(".")
+    match definition.parts.get(head):
+        case Param():
+            return not rest
+        case Instance(definition=inner):
+            return not rest or _exists(inner, rest)
+        case Stack(definitions=layers):
+            number, _, inner_path = rest.partition(".")
+            if not rest:
+                return True
+            fits = number.isdigit() and int(number) < len(layers)
+            return fits and (not inner_path or _exists(layers[int(number)], inner_path))
+        case _:
+            return False
+
+
+def build_preprocess(item: ast.Section, ctx: Context) -> Mapping[str, object]:
+    """Preprocessing of an encoder's images, as plain numbers and words.
+
+    Reports:
+        E0308 for an unknown setting.
+    """
+    words = Scope({word: OpRef(word) for word in WORDS}, ctx.scope)
+    found: dict[str, object] = {}
+    for setting in item.settings:
+        if setting.name not in PREPROCESS:
+            ctx.sink.add(
+                UnknownSetting(at=setting.span, section="preprocess", name=setting.name, candidates=PREPROCESS)
+            )
+            continue
+        value = expr.evaluate(setting.value, ctx.inside(words))
+        if not isinstance(value, Poison):
+            found[setting.name] = _plain(value)
+    return found
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Dim():
+            return value.value if value.is_const else str(value)
+        case tuple():
+            return tuple(_plain(item) for item in value)
+        case OpRef():
+            return value.name
+        case _:
+            return value
+
+
+def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
+    """An injection point.
+
+    Reports:
+        E0601 for a selector that matches nothing, E0801 for injections, which this version checks but cannot weave.
+    """
+    if not select(item.selector, root, ctx):
+        candidates = near_misses(item.selector, root, ctx)
+        ctx.sink.add(
+            SelectorMatchesNothing(at=item.selector.span, selector=item.selector.span.text, candidates=candidates)
+        )
+        return
+    ctx.sink.add(NotInBackend(at=item.span, backend="every backend", what=f"`inject {item.verb}`"))

@@ -1,0 +1,78 @@
+"""Selectors over the instance tree: `llm.layers[every 4].attn.{q, v}` to paths of parts."""
+
+from lmmdsl.diag.suggest import nearest
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
+from lmmdsl.sema import expr
+from lmmdsl.sema.context import Context
+from lmmdsl.syntax import ast
+
+
+
+def select(selector: ast.Selector, root: Definition, ctx: Context) -> tuple[str, ...]:
+    """Paths that a selector matches, in tree order; empty when it matches nothing."""
+    found: list[tuple[str, object]] = [("", root)]
+    for step in selector.steps:
+        found = [match for path, item in found for match in _step(step, path, item, ctx)]
+    return tuple(path for path, _ in found)
+
+
+def near_misses(selector: ast.Selector, root: Definition, ctx: Context) -> tuple[str, ...]:
+    """Paths like the selector's longest matching beginning, for the message about one that matches nothing."""
+    found: list[tuple[str, object]] = [("", root)]
+    for step in selector.steps:
+        following = [match for path, item in found for match in _step(step, path, item, ctx)]
+        if not following:
+            wanted = step.names[0] if step.names else ""
+            names = {name: path for path, item in found for name in _children(item)}
+            close = nearest(wanted, tuple(names)) or tuple(names)
+            return tuple((names[name] + "." if names[name] else "") + name for name in close[:5])
+        found = following
+    return ()
+
+
+def _children(item: object) -> dict[str, Part]:
+    return dict(item.parts) if isinstance(item, Definition) else {}
+
+
+def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[str, object]]:
+    if step.some:
+        return [match for part in step.some for match in _inner(part, path, item, ctx)]
+    part = _children(item).get(step.names[0])
+    if part is None:
+        return []
+    here = f"{path}.{step.names[0]}" if path else step.names[0]
+    match part:
+        case Param():
+            return [(here, part)] if step.pick is None else []
+        case Instance():
+            return [(here, part.definition)] if step.pick is None else []
+        case Stack():
+            if step.pick is None:
+                return [(here, part)]
+            picked = _picked(step, len(part.definitions), ctx)
+            return [(f"{here}.{layer}", part.definitions[layer]) for layer in picked]
+
+
+def _inner(selector: ast.Selector, path: str, item: object, ctx: Context) -> list[tuple[str, object]]:
+    found = [(path, item)]
+    for step in selector.steps:
+        found = [match for at, inner in found for match in _step(step, at, inner, ctx)]
+    return found
+
+
+def _picked(step: ast.Step, count: int, ctx: Context) -> list[int]:
+    bounds = [None if bound is None else expr.evaluate(bound, ctx) for bound in step.bounds]
+    numbers = [b.value if isinstance(b, Dim) and b.is_const else None for b in bounds]
+    layers = list(range(count))
+    match step.pick:
+        case "all":
+            return layers
+        case "every":
+            every, *first = numbers
+            return layers[(first[0] or 0) if first else 0 :: every] if every and every > 0 else []
+        case "range":
+            return layers[numbers[0] : numbers[1]]
+        case _:
+            place = numbers[0]
+            return [layers[place]] if place is not None and -count <= place < count else []
