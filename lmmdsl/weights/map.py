@@ -1,0 +1,352 @@
+"""Weight maps: which tensor of a checkpoint holds each parameter.
+
+Takes the tree of all declared parts and the `naming` lines of its blocks for one scheme; gives a
+`WeightMap` that names a `Source` for every parameter. A line names a part (its own lines go on
+below it, behind the new prefix), a stack (`{i}` in the name, else `.i` after it, is the layer) or
+a parameter. The line nearest to the root wins, and among the lines of one block the most specific.
+A part without a line keeps its own name.
+Invariant: first names are unique, or the tensors they name are packed from disjoint rows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+
+from lmmdsl.diag.codes.naming import NamingLine
+from lmmdsl.diag.codes.weights import NameTwice, NotMapped, UnknownMappedPart, UnknownScheme
+from lmmdsl.diag.sink import Sink
+from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Part, Stack
+from lmmdsl.graph.program import Program
+from lmmdsl.text.source import Span
+from lmmdsl.weights.pattern import LAYER, fill, has_layer, join
+
+Path = tuple[str, ...]
+MOST_NAMES = 64  # alternatives of one parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a packed tensor that belong to a parameter.
+
+    The tensor has `groups` equal groups of rows; in each, the parameter has `count` rows from
+    `start` on.
+    """
+
+    start: int
+    count: int
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a checkpoint keeps a parameter.
+
+    Attributes:
+        names: accepted names, first the one that is written.
+        shape: shape of the stored tensor.
+        rows: the parameter's rows, counted after transposing; None when it is the whole tensor.
+        transposed: whether the stored tensor is `[columns, rows]`.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    rows: Rows | None = None
+    transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WeightMap:
+    """The source of every declared parameter by path; `ignored` are patterns of other names."""
+
+    scheme: str | None
+    sources: Mapping[str, Source]
+    ignored: tuple[str, ...] = ()
+
+
+def map_program(program: Program, scheme: str | None, sink: Sink) -> WeightMap:
+    """The weight map of a program for a scheme, or for our own names (None).
+
+    Reports:
+        E0702 when the program has no such scheme; E0703, E0704, E0708 and E0709 about its lines.
+    """
+    if scheme is None:
+        return map_definition(program.full, None, (), program.full.span, sink)
+    found = next((w for w in program.weights if w.scheme == scheme), None)
+    if found is None:
+        known = tuple(w.scheme for w in program.weights)
+        sink.add(UnknownScheme(at=program.full.span, scheme=scheme, candidates=known))
+        return WeightMap(scheme, {})
+    return map_definition(program.full, scheme, found.rules, found.span, sink)
+
+
+def map_definition(
+    root: Definition, scheme: str | None, rules: tuple[NamingRule, ...], span: Span, sink: Sink
+) -> WeightMap:
+    """Compose the lines along the instance tree, starting with `rules` at the root."""
+    composer = _Composer(root, scheme, rules, sink)
+    sources: dict[str, Source] = {}
+    lost: list[str] = []
+    total = 0
+    for name, param in root.params():
+        total += 1
+        source = composer.source(tuple(name.split(".")), param)
+        if source is None:
+            lost.append(name)
+        else:
+            sources[name] = source
+    if lost:
+        sink.add(NotMapped(at=span, scheme=str(scheme), paths=tuple(lost), total=total))
+    _check_unique(sources, str(scheme), span, sink)
+    return WeightMap(scheme, sources, tuple(composer.ignored))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The lines of one definition, by the path they name; `*` stands for the layer of a stack."""
+
+    lines: Mapping[Path, tuple[NamingRule, int]]
+    ignored: tuple[str, ...]
+
+    def match(self, path: Path) -> tuple[int, NamingRule, int] | None:
+        """Length of the longest line on the way to `path`, the line, and which of its `ours`."""
+        starred = tuple("*" if step.isdigit() else step for step in path)
+        for length in range(len(path), 0, -1):
+            found = self.lines.get(starred[:length])
+            if found:
+                return length, *found
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A line that packs several parts, and how the path went on below the one it names."""
+
+    owner: Definition
+    rule: NamingRule
+    member: int
+    steps: Path
+    rest: Path
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a path has been followed."""
+
+    definition: Definition
+    scheme: str | None
+    names: tuple[str, ...]
+    rest: Path
+    packed: _Packed | None = None
+    transposed: NamingRule | None = None
+
+
+@dataclass(slots=True)
+class _Composer:
+    root: Definition
+    scheme: str | None
+    rules: tuple[NamingRule, ...]
+    sink: Sink
+    tables: dict[tuple[int, str | None], _Table | None] = field(default_factory=dict)
+    ignored: dict[str, None] = field(default_factory=dict)
+
+    def source(self, path: Path, param: Param) -> Source | None:
+        """Follow a path from the root down; None when a block on the way lacks the scheme."""
+        place = _Place(self.root, self.scheme, ("",), path)
+        while place.rest:
+            table = self._table(place.definition, place.scheme)
+            if table is None:
+                return None
+            self.ignored |= dict.fromkeys(join(n, t) for n in place.names for t in table.ignored)
+            self._step(place, table)
+        return self._finish(place, param)
+
+    def _table(self, definition: Definition, scheme: str | None) -> _Table | None:
+        key = (id(definition), scheme)
+        if key not in self.tables:
+            self.tables[key] = self._make_table(definition, scheme)
+        return self.tables[key]
+
+    def _make_table(self, definition: Definition, scheme: str | None) -> _Table | None:
+        rules = self.rules if definition is self.root else definition.naming.get(scheme or "")
+        if rules is None:
+            # Blocks without any naming keep their own names; one that names other schemes is a gap.
+            return None if scheme and definition.naming else _Table({}, ())
+        lines: dict[Path, tuple[NamingRule, int]] = {}
+        for rule in rules:
+            for member, ours in enumerate(rule.ours):
+                key = self._key(definition, rule, ours, str(scheme))
+                if key in lines:
+                    problem = "another line names it too"
+                    self._report(rule, problem, scheme, ours)
+                if key:
+                    lines.setdefault(key, (rule, member))
+        ignored = tuple(name for rule in rules if not rule.ours for name in rule.theirs)
+        return _Table(lines, ignored)
+
+    def _key(self, definition: Definition, rule: NamingRule, ours: str, scheme: str) -> Path | None:
+        steps, at = ours.split("."), definition
+        key: list[str] = []
+        for index, step in enumerate(steps):
+            part = at.parts.get(step)
+            inner = _inner(part)
+            if part is None or (inner is None and index < len(steps) - 1):
+                known = tuple(".".join([*steps[:index], name]) for name in at.parts)
+                problem = UnknownMappedPart(
+                    at=rule.span, scheme=scheme, path=ours, candidates=known
+                )
+                self.sink.add(problem)
+                return None
+            through = isinstance(part, Stack) and index < len(steps) - 1
+            key += [step, "*"] if through else [step]
+            at = inner or at
+        if "*" in key and not all(map(has_layer, rule.theirs)):
+            self._report(rule, f"the name must say `{LAYER}` where the layer goes", scheme, ours)
+        return tuple(key)
+
+    def _step(self, place: _Place, table: _Table) -> None:
+        found = table.match(place.rest)
+        if found is None:
+            self._own_name(place)
+            return
+        length, rule, member = found
+        steps, rest = place.rest[:length], place.rest[length:]
+        part = find_part(place.definition, steps)
+        if isinstance(part, Stack):
+            layer, rest = rest[0], rest[1:]
+            theirs = [t if has_layer(t) else join(t, LAYER) for t in rule.theirs]
+            steps = (*steps, layer)
+        else:
+            theirs = list(rule.theirs)
+            layer = next((step for step in reversed(steps) if step.isdigit()), "0")
+        if len(rule.ours) > 1:
+            if place.packed:
+                self._report(rule, "it is packed already", place.scheme, rule.ours[member])
+            place.packed = _Packed(place.definition, rule, member, steps, rest)
+        if rule.transposed:
+            place.transposed = rule
+        filled = [fill(name, int(layer)) for name in theirs]
+        place.names = self._names(place.names, filled, rule, place.scheme)
+        place.scheme = rule.scheme or place.scheme
+        self._enter(place, part, steps, rest)
+        if rule.scheme and _lacks(place.definition, rule.scheme):
+            known = tuple(place.definition.naming)
+            self.sink.add(UnknownScheme(at=rule.span, scheme=rule.scheme, candidates=known))
+
+    def _own_name(self, place: _Place) -> None:
+        part = place.definition.parts[place.rest[0]]
+        length = 2 if isinstance(part, Stack) else 1
+        steps, rest = place.rest[:length], place.rest[length:]
+        place.names = tuple(join(name, ".".join(steps)) for name in place.names)
+        self._enter(place, part, steps, rest)
+
+    def _enter(self, place: _Place, part: Part | None, steps: Path, rest: Path) -> None:
+        match part:
+            case Instance():
+                place.definition = part.definition
+            case Stack():
+                place.definition = part.definitions[int(steps[-1])]
+            case _:
+                pass
+        place.rest = rest
+
+    def _names(
+        self, heads: tuple[str, ...], tails: list[str], rule: NamingRule, scheme: str | None
+    ) -> tuple[str, ...]:
+        if len(heads) * len(tails) > MOST_NAMES:
+            self._report(rule, f"more than {MOST_NAMES} alternatives", scheme, " ".join(rule.ours))
+            return heads
+        return tuple(dict.fromkeys(join(head, tail) for head, tail in product(heads, tails)))
+
+    def _finish(self, place: _Place, param: Param) -> Source:
+        shape = tuple(size.value for size in param.shape)
+        rows = None
+        if place.packed:
+            rows, total = self._rows(place.packed, shape, place.scheme)
+            shape = (total, *shape[1:])
+        transposed = place.transposed is not None and len(shape) == 2
+        return Source(place.names, shape[::-1] if transposed else shape, rows, transposed)
+
+    def _rows(
+        self, packed: _Packed, shape: tuple[int, ...], scheme: str | None
+    ) -> tuple[Rows | None, int]:
+        """The rows of the parameter in the packed tensor, and how many rows that has."""
+        rule = packed.rule
+        counts = []
+        for ours in rule.ours:
+            other = find_part(packed.owner, (*_like(ours, packed), *packed.rest))
+            sizes = tuple(s.value for s in other.shape) if isinstance(other, Param) else ()
+            if sizes[1:] != shape[1:] or not sizes or sizes[0] % rule.groups:
+                problem = f"`{ours}` does not fit beside `{rule.ours[packed.member]}`"
+                self._report(rule, problem, scheme, " ".join(rule.ours))
+                return None, shape[0] if shape else 1
+            counts.append(sizes[0] // rule.groups)
+        start = sum(counts[: packed.member])
+        return Rows(start, counts[packed.member], rule.groups), sum(counts) * rule.groups
+
+    def _report(self, rule: NamingRule, problem: str, scheme: str | None, line: str) -> None:
+        self.sink.add(NamingLine(at=rule.span, scheme=str(scheme), line=line, problem=problem))
+
+
+def _like(ours: str, packed: _Packed) -> Iterator[str]:
+    """The steps of another member of a packed line, in the same layers."""
+    layers = iter(step for step in packed.steps if step.isdigit())
+    definition = packed.owner
+    for step in ours.split("."):
+        yield step
+        part = definition.parts.get(step)
+        if isinstance(part, Stack):
+            yield next(layers, "0")
+        definition = _inner(part) or definition
+
+
+def _lacks(definition: Definition, scheme: str) -> bool:
+    return bool(definition.naming) and scheme not in definition.naming
+
+
+def _inner(part: Part | None) -> Definition | None:
+    match part:
+        case Instance():
+            return part.definition
+        case Stack():
+            return part.definitions[0] if part.definitions else None
+        case _:
+            return None
+
+
+def find_part(definition: Definition, path: Path) -> Part | None:
+    """The part or parameter at a path, None when there is none; a path may end at a stack."""
+    part: Part | None = None
+    steps = list(path)
+    while steps:
+        part = definition.parts.get(steps.pop(0))
+        match part:
+            case None:
+                return None
+            case Instance():
+                definition = part.definition
+            case Stack() if steps:
+                layer = int(steps.pop(0)) if steps[0].isdigit() else len(part.definitions)
+                if layer >= len(part.definitions):
+                    return None
+                definition = part.definitions[layer]
+            case Param() if steps:
+                return None
+            case _:
+                pass
+    return part
+
+
+def _check_unique(sources: Mapping[str, Source], scheme: str, span: Span, sink: Sink) -> None:
+    holders: dict[str, list[str]] = {}
+    for path, source in sources.items():
+        holders.setdefault(source.names[0], []).append(path)
+    for name, paths in holders.items():
+        if len(paths) > 1 and _overlap([sources[path] for path in paths]):
+            sink.add(NameTwice(at=span, scheme=scheme, name=name, paths=tuple(paths)))
+
+
+def _overlap(sources: list[Source]) -> bool:
+    layouts = {(source.shape, source.rows and source.rows.groups) for source in sources}
+    spans = sorted((s.rows.start, s.rows.start + s.rows.count) for s in sources if s.rows)
+    apart = all(left[1] <= right[0] for left, right in pairwise(spans))
+    return len(layouts) > 1 or len(spans) < len(sources) or not apart
