@@ -26,7 +26,8 @@ class Why:
         def visit(why: Why) -> None:
             for cause in why.inputs:
                 visit(cause)
-            steps.setdefault(why.text, why)
+            if not why.text.isdigit():  # a bare number explains nothing
+                steps.setdefault(why.text, why)
 
         visit(self)
         return tuple(steps.values())[-limit:]

@@ -7,7 +7,7 @@ other mention. `*b` binds any number of leading axes.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lmmdsl.dims.expr import Dim, Symbol
+from lmmdsl.dims.expr import Dim, Symbol, Why
 from lmmdsl.types.tensor import Axis, Rest, TensorType
 
 
@@ -32,8 +32,23 @@ class Matched:
             if isinstance(axis, Rest):
                 shape.extend(self.rests.get(axis.name, (axis,)))
             else:
-                shape.append(axis.subs(self.sizes))
+                shape.append(self._size(axis))
         return TensorType(declared.dtype, tuple(shape))
+
+    def _size(self, axis: Dim) -> Dim:
+        """A declared size with the bound sizes, and the derivation of the number that it gives."""
+        if axis.is_const:
+            return axis
+        name = str(axis)
+        if name in self.sizes:
+            return self.sizes[name]
+        size = axis.subs(self.sizes)
+        used = [self.sizes[symbol] for symbol in sorted(axis.symbols()) if symbol in self.sizes]
+        if not size.is_const:
+            return size
+        given = ", ".join(f"{symbol} = {self.sizes[symbol]}" for symbol in sorted(axis.symbols()))
+        whys = tuple(source.why for source in used if source.why)
+        return size.because(Why(f"{axis} = {size} with {given}", None, whys))
 
 
 def match_arguments(declared: Sequence[TensorType], found: Sequence[TensorType | None]) -> Matched:
