@@ -1,3 +1,3 @@
 """The version, where every part of the package may read it."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
+from lmmdsl.driver.failure import CompileFailed
+
 COMMANDS = {
     "check": "Check specs and report every mistake.",
     "explain": "Explain a diagnostic code.",
@@ -80,6 +82,11 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except CompileFailed as error:
+        from lmmdsl.cli.terminal import print_failure
+
+        print_failure(error)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
@@ -92,15 +99,14 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _bug() -> int:
-    text = traceback.format_exc()
-    click.echo(
-        "error[E0001]: bug in lmmc\n"
-        f"   = note: {text.strip().splitlines()[-1]}\n"
-        "help: please report it with the spec and this message; LMMC_DEBUG=1 shows where it happened",
-        err=True,
-    )
+    kind, error, trace = sys.exc_info()
+    place = traceback.extract_tb(trace)[-1]
+    where = f"{os.path.basename(place.filename)}:{place.lineno} ({place.name})"
+    problem = traceback.format_exception_only(kind, error)[-1].strip()
+    click.echo(f"error[E0001]: bug in lmmc, in {where}: {problem}", err=True)
+    click.echo("help: this is not your mistake; please report it together with the spec", err=True)
     if os.environ.get("LMMC_DEBUG") == "1":
-        click.echo(text, err=True)
+        traceback.print_exc()
     return 3
 
 

@@ -13,33 +13,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 STANDARD_INPUT = "-"
 
 
-class SettingType(click.ParamType):
-    """`path=value`, as a pair."""
-
-    name = "path=value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Split the text, or fail as wrong usage."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return split_setting(value)
-        except BadSetting as error:
-            self.fail(str(error), param, ctx)
+def _pairs(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple(map(split_setting, texts))
+    except BadSetting as error:
+        raise click.BadParameter(str(error), context, option) from None
 
 
 def variant(command: F) -> F:
     """Add `--variant` and `--set`."""
-    sized = click.option(
-        "--variant", metavar="NAME", help="A variant of the spec, such as `tiny`."
-    )
+    sized = click.option("--variant", metavar="NAME", help="A variant of the spec, such as `tiny`.")
     changed = click.option(
         "--set",
         "settings",
-        type=SettingType(),
+        metavar="PATH=VALUE",
         multiple=True,
+        callback=_pairs,
         help="Change a parameter, such as llm.depth=2; may be repeated.",
     )
     return sized(changed(command))

@@ -1,0 +1,1 @@
+"""What turns a request into products: sources, sessions, settings, outputs and the Python interface."""

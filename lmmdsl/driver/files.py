@@ -36,7 +36,7 @@ class Files:
     @property
     def texts(self) -> dict[Path, str | None]:
         """Text of every file asked for, by absolute path."""
-        return {path: source and source.text for path, source in self._sources.items()}
+        return {path: source.text if source else None for path, source in self._sources.items()}
 
     def open(self, path: str, sink: Sink) -> SourceFile | None:
         """Read the file that the user named.

@@ -7,15 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lmmdsl.diag.codes.project import CannotWrite
+from lmmdsl.driver.failure import CompileFailed
+from lmmdsl.driver.files import problem_of
+
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """Give a path to write; on success it replaces `target`, on failure nothing is left.
 
     Missing folders on the way to `target` are made.
+
+    Reports:
+        E0903 when it cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(target.parent, target.name) as folder:
+    with _reporting(target), _aside(target.parent, target.name) as folder:
         written = folder / target.name
         yield written
         os.replace(written, target)
@@ -27,10 +33,12 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     A new `target` appears by one move. An existing one keeps its other files (the weights may lie there), and each
     written file replaces its predecessor by one move.
+
+    Reports:
+        E0903 when it cannot be written.
     """
     home = target if target.is_dir() else target.parent
-    home.mkdir(parents=True, exist_ok=True)
-    with _aside(home, target.name) as folder:
+    with _reporting(target), _aside(home, target.name) as folder:
         filled = folder / target.name
         filled.mkdir()
         yield filled
@@ -63,8 +71,28 @@ def _merge(source: Path, target: Path) -> None:
 
 @contextmanager
 def _aside(home: Path, name: str) -> Iterator[Path]:
+    """A folder beside the target for the time of writing."""
+    home.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=home))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _reporting(target: Path) -> Iterator[None]:
+    """Turn a full disk, a missing right and the like into E0903."""
+    try:
+        yield
+    except OSError as error:
+        if not _concerns(error, target):
+            raise
+        problem = CannotWrite(path=str(target), problem=problem_of(error))
+        raise CompileFailed((problem,)) from error
+
+
+def _concerns(error: OSError, target: Path) -> bool:
+    """Whether an error came from writing; a failed `write` names no file."""
+    home = os.path.abspath(target.parent)
+    return error.filename is None or os.path.abspath(os.fspath(error.filename)).startswith(home)

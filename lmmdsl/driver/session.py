@@ -11,6 +11,7 @@ from pathlib import Path
 from lmmdsl.diag.codes.names import NoModel
 from lmmdsl.diag.model import Diagnostic, Severity
 from lmmdsl.diag.sink import Sink
+from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.files import Files
 from lmmdsl.driver.options import parse_overrides
 from lmmdsl.graph.program import Program
@@ -40,20 +41,6 @@ class Checked:
     def has_errors(self) -> bool:
         """Whether the compiler must stop here."""
         return any(d.severity is Severity.ERROR for d in self.diagnostics)
-
-
-class CompileFailed(Exception):
-    """A spec has errors. The message is the whole report, as `lmmc check` prints it.
-
-    Attributes:
-        diagnostics: everything that was reported, in the order of the source.
-    """
-
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        from lmmdsl.diag.render import render
-
-        super().__init__(render(diagnostics))
-        self.diagnostics = diagnostics
 
 
 class Session:
@@ -109,9 +96,6 @@ def _analyse(source: SourceFile | None, files: Files, sink: Sink, request: Reque
     program = None
     if source is not None:
         overrides = parse_overrides(request.settings, sink)
-        program = analyse(
-            source, files, variant=request.variant, overrides=overrides, sink=sink
-        )
-    return Checked(
-        source=source, program=program, diagnostics=sink.diagnostics, texts=files.texts
-    )
+        program = analyse(source, files, variant=request.variant, overrides=overrides, sink=sink)
+    found = tuple(d for d in sink.diagnostics if not isinstance(d, NoModel))
+    return Checked(source=source, program=program, diagnostics=found, texts=files.texts)

@@ -34,7 +34,6 @@ class Module:
                     found += [alias.name for alias in node.names]
         return [name for name in found if name.split(".")[0] == "lmmdsl"]
 
-
     def code_lines(self) -> list[tuple[int, str]]:
         """Numbered lines without those of docstrings, where examples may stand."""
         prose = {line for node in ast.walk(self.tree) for line in _docstring_lines(node)}

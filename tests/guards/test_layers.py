@@ -16,8 +16,8 @@ LAYERS = {
     "ops": 4,
     "graph": 5,
     "weights": 6,
-    "sema": 6,
-    "passes": 7,
+    "passes": 6,
+    "sema": 7,
     "backends": 7,
     "backends.torch": 8,
     "backends.onnx": 8,
@@ -66,7 +66,10 @@ def test_no_module_has_a_type_checking_block(modules):
     wrong = [
         module.name
         for module in modules.values()
-        if any(getattr(node, "id", getattr(node, "attr", "")) == "TYPE_CHECKING" for node in ast.walk(module.tree))
+        if any(
+            getattr(node, "id", getattr(node, "attr", "")) == "TYPE_CHECKING"
+            for node in ast.walk(module.tree)
+        )
     ]
 
     assert not wrong

@@ -17,7 +17,9 @@ MODEL_NAMES = re.compile(
 
 def test_no_source_file_is_too_long():
     files = [path for name in ("lmmdsl", "tools", "tests") for path in (ROOT / name).rglob("*.py")]
-    lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
+    lengths = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files
+    }
 
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
 
@@ -35,7 +37,10 @@ def test_the_compiler_names_no_model(modules):
 
 def test_every_package_is_packaged():
     listed = set(_project()["tool"]["setuptools"]["packages"])
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "lmmdsl").rglob("__init__.py")}
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "lmmdsl").rglob("__init__.py")
+    }
 
     assert listed - {"lmmdsl._grammars", "lmmdsl._specs"} == found
 
@@ -43,7 +48,9 @@ def test_every_package_is_packaged():
 def test_every_requirement_is_pinned():
     project = _project()["project"]
     extras = project["optional-dependencies"].values()
-    asked = {_name(line) for group in (project["dependencies"], *extras) for line in group} - {"lmmdsl"}
+    asked = {_name(line) for group in (project["dependencies"], *extras) for line in group} - {
+        "lmmdsl"
+    }
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {_name(line) for line in lines if not line.startswith("#")}
 
