@@ -4,6 +4,7 @@ The only module that knows of places on disk. `grammars/` and `specs/` become `l
 in a wheel; in a checkout (installed editable, or not at all) the sibling folders are read.
 """
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -27,3 +28,18 @@ def specs_folder() -> Path:
 def library_folder() -> Path:
     """The folder that holds the standard library, `std.vision.vit` being `vision/vit.lmm` in it."""
     return specs_folder() / "std"
+
+
+def cache_folder() -> Path | None:
+    """A private folder of this user for derived files, or None where none can be made.
+
+    `LMMDSL_CACHE` names another one. Everything in it can be deleted at any time.
+    """
+    chosen = os.environ.get("LMMDSL_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(chosen) if chosen else base / "lmmdsl"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None
+    return folder

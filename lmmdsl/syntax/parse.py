@@ -6,16 +6,15 @@ one slip costs one declaration and every other mistake is still reported.
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+from lark import Token, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from lark.exceptions import VisitError
 
 from lmmdsl.diag.codes.syntax import BadLiteral, SyntaxProblem, TooLarge
 from lmmdsl.diag.sink import Sink
-from lmmdsl.resources import grammar_text
 from lmmdsl.syntax import ast
 from lmmdsl.syntax.build import Builder
+from lmmdsl.syntax.tables import grammar
 from lmmdsl.text.source import SourceFile, Span
 
 MAX_SOURCE = 400_000
@@ -38,19 +37,6 @@ _NAMES = {
     "COLON": "`:`",
     "OPTIONAL": "`?`",
 }
-
-
-@cache
-def grammar() -> Lark:
-    """The parser of the language, built once."""
-    return Lark(
-        grammar_text(),
-        parser="lalr",
-        lexer="contextual",
-        propagate_positions=True,
-        maybe_placeholders=True,
-        start=["start", "expr"],
-    )
 
 
 def parse_module(file: SourceFile, sink: Sink) -> ast.Module:
