@@ -11,6 +11,7 @@ from lmmdsl.diag.model import Applicability, Edit, Suggestion
 from lmmdsl.text.source import Span
 
 MOST = 3
+_SLIP = 2  # more edits than this are no slip of the fingers
 
 # What other tools call our parameters. Offered only where the parameter exists.
 _SYNONYMS = {
@@ -43,21 +44,28 @@ _SYNONYMS = {
 def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """The candidates closest to `name`, best first, at most three; empty when none is near."""
     known = tuple(dict.fromkeys(c for c in candidates if c != name))
-    allowed = max(1, len(name) // 3)
+    return (
+        _close(name, known, min(_SLIP, _allowed(name)))
+        or tuple(c for c in known if c == _SYNONYMS.get(name))
+        or tuple(c for c in known if _same_words(name, c))[:MOST]
+        or _close(name, known, _allowed(name))
+    )
+
+
+def _allowed(name: str) -> int:
+    return max(1, len(name) // 3)
+
+
+def _close(name: str, known: Iterable[str], allowed: int) -> tuple[str, ...]:
+    """Names within `allowed` edits, not many more than the best of them."""
     ranked = sorted((distance(name.lower(), c.lower()), c) for c in known)
-    close = tuple(c for gap, c in ranked if gap <= allowed and gap < max(len(name), len(c)))
-    if close:
-        best = distance(name.lower(), close[0].lower())
-        return tuple(c for c in close if distance(name.lower(), c.lower()) <= best + 1)[:MOST]
-    synonym = _SYNONYMS.get(name)
-    if synonym in known:
-        return (synonym,)
-    words = set(name.lower().split("_"))
-    return tuple(c for c in known if _shares_words(words, set(c.lower().split("_"))))[:MOST]
+    limit = min(allowed, ranked[0][0] + 1) if ranked else 0
+    return tuple(c for gap, c in ranked if gap <= limit and gap < max(len(name), len(c)))[:MOST]
 
 
-def _shares_words(left: set[str], right: set[str]) -> bool:
-    return bool(left & right) and (left <= right or right <= left)
+def _same_words(name: str, candidate: str) -> bool:
+    left, right = set(name.lower().split("_")), set(candidate.lower().split("_"))
+    return left <= right or right <= left
 
 
 def distance(left: str, right: str) -> int:
