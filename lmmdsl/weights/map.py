@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, product
 
 from lmmdsl.diag.codes.naming import NamingLine
-from lmmdsl.diag.codes.weights import NameTwice, NotMapped, UnknownMappedPart, UnknownScheme
+from lmmdsl.diag.codes.weights import NameTwice, NotMapped, UnknownScheme
 from lmmdsl.diag.sink import Sink
 from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.graph.program import Program
@@ -67,7 +67,7 @@ def map_program(program: Program, scheme: str | None, sink: Sink) -> WeightMap:
     """The weight map of a program for a scheme, or for our own names (None).
 
     Reports:
-        E0702 when the program has no such scheme; E0703, E0704, E0708 and E0709 about its lines.
+        E0702 when the program has no such scheme; E0703, E0704 and E0709 about its lines.
     """
     if scheme is None:
         return map_definition(program.full, None, (), program.full.span, sink)
@@ -86,7 +86,7 @@ def map_definition(
     composer = _Composer(root, scheme, rules, sink)
     sources: dict[str, Source] = {}
     lost: list[str] = []
-    total = 0
+    total, errors = 0, sink.errors
     for name, param in root.params():
         total += 1
         source = composer.source(tuple(name.split(".")), param)
@@ -96,7 +96,8 @@ def map_definition(
             sources[name] = source
     if lost:
         sink.add(NotMapped(at=span, scheme=str(scheme), paths=tuple(lost), total=total))
-    _check_unique(sources, str(scheme), span, sink)
+    if sink.errors == errors:
+        _check_unique(sources, str(scheme), span, sink)
     return WeightMap(scheme, sources, tuple(composer.ignored))
 
 
@@ -174,28 +175,24 @@ class _Composer:
         lines: dict[Path, tuple[NamingRule, int]] = {}
         for rule in rules:
             for member, ours in enumerate(rule.ours):
-                key = self._key(definition, rule, ours, str(scheme))
+                key = self._key(definition, rule, ours, scheme)
                 if key in lines:
-                    problem = "another line names it too"
-                    self._report(rule, problem, scheme, ours)
+                    self._report(rule, "another line names it too", scheme, ours)
                 if key:
                     lines.setdefault(key, (rule, member))
         ignored = tuple(name for rule in rules if not rule.ours for name in rule.theirs)
         return _Table(lines, ignored)
 
-    def _key(self, definition: Definition, rule: NamingRule, ours: str, scheme: str) -> Path | None:
+    def _key(
+        self, definition: Definition, rule: NamingRule, ours: str, scheme: str | None
+    ) -> Path | None:
         steps, at = ours.split("."), definition
         key: list[str] = []
         for index, step in enumerate(steps):
             part = at.parts.get(step)
             inner = _inner(part)
             if part is None or (inner is None and index < len(steps) - 1):
-                known = tuple(".".join([*steps[:index], name]) for name in at.parts)
-                problem = UnknownMappedPart(
-                    at=rule.span, scheme=scheme, path=ours, candidates=known
-                )
-                self.sink.add(problem)
-                return None
+                return None  # a part that this binding lacks; misspelt lines were refused before
             through = isinstance(part, Stack) and index < len(steps) - 1
             key += [step, "*"] if through else [step]
             at = inner or at

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -80,8 +81,9 @@ def save_weights(
         written = _write(target, _split(items, shard_size))
         _remove_stale(target, written)
         return written
-    except OSError as error:
-        problem = f"cannot be written: {(error.strerror or str(error)).lower()}"
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = f"cannot be written: {reason.lower()}"
         raise WeightsFailed([BadCheckpoint(file=str(target), problem=problem)]) from error
 
 

@@ -182,7 +182,7 @@ def _different(copies: tuple[tuple[Stored, Stored], ...]) -> Iterator[tuple[str,
             yield other.name, f"equal to {first.name}", "different"
 
 
-def readread_whole(stored: Stored) -> Tensor:
+def read_whole(stored: Stored) -> Tensor:
     """All of a stored tensor."""
     stream: Any
     with safe_open(stored.file, framework="pt") as stream:
