@@ -2,18 +2,19 @@
 
 Takes the root definition; gives a `Component`: the model proto without weights, and the parameters
 it needs. A decoder graph is `decode`, a slice that keeps the last `num_logits_to_keep` positions
-(0 keeps all), and `logits`. Image features travel flat, `[num_image_tokens, width]`: one graph then
+(0, the default, keeps all), and `logits`. Image features travel flat, `[num_image_tokens, width]`: one graph then
 serves any number of images, also none.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from lmmdsl.backends.onnx.frame import Frame, Options, open_axes, signature
 from lmmdsl.backends.onnx.names import AXES
-from lmmdsl.backends.onnx.protos import make_value
+from lmmdsl.backends.onnx.protos import make_tensor, make_value
 from lmmdsl.backends.onnx.scope import Scope
 from lmmdsl.backends.onnx.uses import Slot
 from lmmdsl.backends.onnx.walk import Tap, Walker, opset_imports
@@ -51,7 +52,7 @@ class MainGraph:
     def __init__(
         self, root: Definition, options: Options, ranks: Mapping[str, int] | None = None
     ) -> None:
-        self.scope = Scope(constant_nodes=False)
+        self.scope = Scope(is_main=True)
         self.walker = Walker(root, options)
         self.options = options
         self._root = root
@@ -207,6 +208,7 @@ def decoder_component(root: Definition, options: Options) -> Component:
     given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
     slots = main.pasts("decode")
     keep = main.input("num_logits_to_keep", TensorType(DType.INT, ()))
+    main.scope.initializers.append(make_tensor(keep, np.zeros((), np.int64), TensorProto.INT64))
     (hidden,) = main.method("decode", given)
     kept = _keep_last(main, hidden, keep)
     (name, _) = signature(root.methods["logits"])[0]

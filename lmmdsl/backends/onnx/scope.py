@@ -41,22 +41,23 @@ class Scope:
     """A graph body that grows node by node.
 
     Attributes:
+        is_main: whether the body is a main graph, which may hold constants, or a function.
         nodes: what was added so far, in order.
-        initializers: constants, where the body may hold them (main graphs).
+        initializers: constants of a main graph.
         types: types of named values, in the symbols of this scope.
         past: cache inputs that no attention has taken yet.
         present: cache outputs, in order.
         params: names of the parameters that the body reads, by path.
     """
 
-    def __init__(self, *, constant_nodes: bool) -> None:
+    def __init__(self, *, is_main: bool) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self.types: dict[str, TensorType] = {}
         self.shapes: dict[str, Shape] = {}
         self.past: deque[tuple[str, str]] = deque()
         self.present: list[tuple[str, str]] = []
-        self._constant_nodes = constant_nodes
+        self.is_main = is_main
         self._taken: dict[str, int] = {}
         self._constants: dict[tuple[int, tuple[int, ...], bytes], str] = {}
         self._measured: dict[str, Measured] = {}
@@ -157,7 +158,7 @@ class Scope:
         return self._constants[key]
 
     def _place(self, tensor: TensorProto) -> None:
-        if not self._constant_nodes:
+        if self.is_main:
             self.initializers.append(tensor)
             return
         node = make_node(

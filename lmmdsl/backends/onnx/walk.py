@@ -39,6 +39,7 @@ from lmmdsl.graph.ir import (
     Read,
     Repeat,
     Size,
+    Stack,
     Value,
 )
 from lmmdsl.text.source import Span
@@ -151,7 +152,7 @@ class Walker:
         return tuple(states[number - 1] or "" for number in stack.states)
 
     def _call(self, site: Site, definition: Definition, method: str) -> tuple[str, ...]:
-        if self.options.flat or is_leaf(definition):
+        if self._is_inlined(site.frame.scope, definition):
             return self._inline(site, definition, method)
         graph = definition.methods[method]
         present = tuple(name is not None for name in site.names)
@@ -159,6 +160,12 @@ class Walker:
         if callee not in self.functions:
             self.functions[callee] = self._function(callee)
         return self._call_function(site, callee)
+
+    def _is_inlined(self, scope: Scope, definition: Definition) -> bool:
+        if self.options.flat or is_leaf(definition):
+            return True
+        # Layers of a stack stay visible in the main graph instead of hiding in one huge call.
+        return scope.is_main and any(isinstance(p, Stack) for p in definition.parts.values())
 
     def _inline(self, site: Site, definition: Definition, method: str) -> tuple[str, ...]:
         graph = definition.methods[method]
@@ -201,7 +208,7 @@ class Walker:
 
     def _function(self, callee: Callee) -> FunctionProto:
         definition, graph = callee.definition, callee.graph
-        scope = Scope(constant_nodes=True)
+        scope = Scope(is_main=False)
         frame = Frame(definition=definition, scope=scope, rests=open_axes(callee.ranks))
         formals = [
             scope.add_input(name, frame.own(kind)) if given else None

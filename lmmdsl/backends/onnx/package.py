@@ -1,0 +1,188 @@
+"""Runtime facts of a package: what a program must know to run its graphs.
+
+Takes the program and its components; gives the JSON of `lmmdsl_package.json` and, where its fixed
+contract can hold the model, of ONNX Runtime GenAI's `genai_config.json`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from onnx import ValueInfoProto, helper
+
+from lmmdsl.backends.onnx.component import Component
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
+
+FORMAT = 1
+
+
+def package_facts(
+    program: Program, components: Sequence[Component], *, profile: str, dtype: str
+) -> dict[str, Any]:
+    """Contents of `lmmdsl_package.json`."""
+    slots = next((c.slots for c in components if c.slots), ())
+    return {
+        "format": FORMAT,
+        "model": program.name,
+        "variant": program.variant,
+        "source": program.source,
+        "spec_hash": program.spec_hash,
+        "profile": profile,
+        "dtype": dtype,
+        "components": {c.name: _component(c) for c in components},
+        "width": _width(components),
+        "vocab": program.vocab.rows,
+        "context": program.context,
+        "tokens": dict(program.vocab.tokens),
+        "images": [_image(image) for image in _images(program)],
+        "cache": [{"heads": s.heads, "key": s.key, "value": s.value} for s in slots],
+        "layouts": layout_facts(program.layouts),
+        "preprocess": {name: _plain(facts) for name, facts in program.preprocess.items()},
+    }
+
+
+def layout_facts(layouts: Sequence[Layout]) -> dict[str, list[dict[str, Any]]]:
+    """Token layouts as plain lists of segments."""
+    return {layout.name: [_segment(segment) for segment in layout.segments] for layout in layouts}
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    match segment:
+        case Text(text):
+            return {"text": text}
+        case Token(name, number):
+            return {"token": name, "id": number}
+        case Image():
+            return {"image": segment.value, **_image(segment)}
+        case Slot(name, loss, limit):
+            return {"slot": name, "loss": loss, "limit": limit}
+        case Group(segments):
+            return {"repeat": [_segment(inner) for inner in segments]}
+
+
+def _image(image: Image) -> dict[str, Any]:
+    size = image.tokens
+    return {
+        "placeholder": image.token.name,
+        "id": image.token.id,
+        "tokens": size.value if size.is_const else str(size),
+    }
+
+
+def _images(program: Program) -> list[Image]:
+    found = [image for layout in program.layouts for image in _inside(layout.segments)]
+    return list({image.token.name: image for image in found}.values())
+
+
+def _inside(segments: Sequence[Segment]) -> list[Image]:
+    found: list[Image] = []
+    for segment in segments:
+        if isinstance(segment, Image):
+            found.append(segment)
+        elif isinstance(segment, Group):
+            found.extend(_inside(segment.segments))
+    return found
+
+
+def _component(component: Component) -> dict[str, Any]:
+    graph = component.model.graph
+    return {
+        "file": f"{component.name}.onnx",
+        "inputs": {item.name: _type(item) for item in graph.input},
+        "outputs": {item.name: _type(item) for item in graph.output},
+    }
+
+
+def _type(value: ValueInfoProto) -> list[Any]:
+    tensor = value.type.tensor_type
+    kind = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return [kind, *(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)]
+
+
+def _width(components: Sequence[Component]) -> int | None:
+    inputs = (item for c in components for item in c.model.graph.input)
+    found = next((item for item in inputs if item.name == "inputs_embeds"), None)
+    return found.type.tensor_type.shape.dim[-1].dim_value if found else None
+
+
+def _plain(value: Any) -> Any:
+    """Settings as JSON: sizes become numbers, words stay."""
+    match value:
+        case Dim():
+            return value.value if value.is_const else str(value)
+        case bool() | int() | float() | str() | None:
+            return value
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def genai_config(program: Program, components: Sequence[Component]) -> dict[str, Any] | None:
+    """Contents of `genai_config.json`, or None where GenAI's contract does not fit.
+
+    It fits one encoder, one embedding graph and one decoder with equal cache entries. The type name is
+    one that lets the caller bring `input_ids`, `pixel_values` and `num_image_tokens` itself: GenAI has
+    no open type for other models.
+    """
+    by_name = {component.name: component for component in components}
+    decoder = by_name.get("decoder_model_merged")
+    if not decoder or "embed_tokens" not in by_name or len(set(decoder.slots)) != 1:
+        return None
+    if decoder.slots[0].key != decoder.slots[0].value or "vision_encoder" not in by_name:
+        return None
+    model = {
+        "type": "phi3v",
+        "bos_token_id": _id(program, "bos"),
+        "eos_token_id": _id(program, "eos"),
+        "pad_token_id": _id(program, "pad"),
+        "context_length": program.context,
+        "vocab_size": program.vocab.rows,
+        "vision": _genai_part("vision_encoder", ["pixel_values"], ["image_features"]),
+        "embedding": _genai_part(
+            "embed_tokens", ["input_ids", "image_features"], ["inputs_embeds"]
+        ),
+        "decoder": _genai_decoder(decoder),
+    }
+    return {"model": model, "search": _genai_search(program)}
+
+
+def _id(program: Program, name: str) -> int:
+    return program.vocab.tokens.get(name, 0)
+
+
+def _genai_part(name: str, inputs: list[str], outputs: list[str]) -> dict[str, Any]:
+    return {
+        "filename": f"{name}.onnx",
+        "inputs": {item: item for item in inputs},
+        "outputs": {item: item for item in outputs},
+    }
+
+
+def _genai_decoder(decoder: Component) -> dict[str, Any]:
+    names = {item.name for item in decoder.model.graph.input}
+    plain = [n for n in ("inputs_embeds", "attention_mask", "position_ids") if n in names]
+    part = _genai_part(decoder.name, plain, ["logits"])
+    for kind in ("key", "value"):
+        part["inputs"][f"past_{kind}_names"] = f"past_key_values.%d.{kind}"
+        part["outputs"][f"present_{kind}_names"] = f"present.%d.{kind}"
+    slot = decoder.slots[0]
+    part |= {
+        "head_size": slot.key,
+        "hidden_size": _width([decoder]),
+        "num_attention_heads": slot.heads,
+        "num_key_value_heads": slot.heads,
+        "num_hidden_layers": len(decoder.slots),
+    }
+    return part
+
+
+def _genai_search(program: Program) -> dict[str, Any]:
+    return {
+        "do_sample": False,
+        "max_length": program.context,
+        "num_beams": 1,
+        "past_present_share_buffer": False,
+    }
