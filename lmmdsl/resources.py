@@ -36,10 +36,10 @@ def cache_folder() -> Path | None:
     `LMMDSL_CACHE` names another one. Everything in it can be deleted at any time.
     """
     chosen = os.environ.get("LMMDSL_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(chosen) if chosen else base / "lmmdsl"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = Path(chosen) if chosen else base / "lmmdsl"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
+    except (OSError, RuntimeError):  # a user without a home raises RuntimeError
         return None
     return folder

@@ -8,6 +8,7 @@ import pytest
 # Every folder may import folders of a lower number, and itself.
 LAYERS = {
     "text": 0,
+    "pretty": 0,
     "dims": 1,
     "diag": 2,
     "types": 2,
