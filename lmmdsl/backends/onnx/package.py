@@ -93,10 +93,11 @@ def _component(component: Component) -> dict[str, Any]:
     }
 
 
-def _type(value: ValueInfoProto) -> list[Any]:
+def _type(value: ValueInfoProto) -> str:
     tensor = value.type.tensor_type
-    kind = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    return [kind, *(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)]
+    kind = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    axes = ", ".join(str(axis.dim_param or axis.dim_value) for axis in tensor.shape.dim)
+    return f"{kind}[{axes}]"
 
 
 def _width(components: Sequence[Component]) -> int | None:

@@ -55,7 +55,7 @@ def _write(job: Job, source: BinaryIO, target: BinaryIO) -> None:
     stored = job.stored
     if stored.transposed or KINDS[stored.tensor.dtype] != job.element:
         for piece in _turned(job) if stored.transposed else _pieces(job, source):
-            _put(target, memoryview(_convert(piece, job)).cast("B"))
+            _put(target, _convert(piece, job).data.cast("B"))
         return
     for start, length in stored.ranges():
         copy_range(source, start, target, length)
