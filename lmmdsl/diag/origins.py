@@ -5,13 +5,17 @@ arithmetic (`336 // 14 = 24`). Leaves become labels ("336 comes from here"), inn
 note per size.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from lmmdsl.diag.model import Label
 from lmmdsl.dims.expr import Dim, Why
-from lmmdsl.text.source import Span
+from lmmdsl.text.source import SourceFile, Span
 
 MOST_LABELS = 4
+
+# `width = 1024`: a number that goes by another name, no arithmetic.
+_RENAMING = re.compile(r"[\w.]+ = -?\d+")
 
 
 def leaves(why: Why) -> Iterator[Why]:
@@ -25,22 +29,34 @@ def leaves(why: Why) -> Iterator[Why]:
 def comes_from(
     sizes: Iterable[Dim | None], *, but: Iterable[Span | None] = ()
 ) -> tuple[Label, ...]:
-    """A label "N comes from here" at every number that leads to these sizes, at most four."""
+    """A label "N comes from here" at every number that leads to these sizes, at most four.
+
+    Places in `but` are marked already. Numbers in their files come first: where a size has some
+    there, the constants of other files (a library's `+ 1`) are not worth a label.
+    """
     taken = {span for span in but if span}
+    files = {span.file for span in taken}
     found: dict[Span, Label] = {}
     for size in sizes:
-        for leaf in leaves(size.why) if size is not None and size.why else ():
-            if leaf.span and leaf.span not in taken:
-                text = f"{_number(leaf, size)} comes from here"
-                found.setdefault(leaf.span, Label(leaf.span, text))
+        for leaf, span in _places(size, files):
+            if span not in taken:
+                found.setdefault(span, Label(span, f"{_number(leaf, size)} comes from here"))
     return tuple(found.values())[:MOST_LABELS]
+
+
+def _places(size: Dim | None, files: set[SourceFile]) -> list[tuple[Why, Span]]:
+    if size is None or size.why is None:
+        return []
+    places = [(leaf, leaf.span) for leaf in leaves(size.why) if leaf.span]
+    return [place for place in places if place[1].file in files] or places
 
 
 def derivation(size: Dim | None) -> str:
     """The arithmetic that leads to a size (`336 // 14 = 24, 24 * 24 = 576`), or ""."""
     if size is None or size.why is None:
         return ""
-    return ", ".join(step.text for step in size.why.chain() if step.inputs)
+    steps = (step.text for step in size.why.chain() if step.inputs)
+    return ", ".join(text for text in steps if not _RENAMING.fullmatch(text))
 
 
 def derivations(sizes: Iterable[Dim | None]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ close, names made of the same words (`num_heads`, `heads`) and the names that co
 the field use for the same thing (`hidden_size`, `width`) are tried.
 """
 
+import re
 from collections.abc import Iterable
 
 from lmmdsl.diag.model import Applicability, Edit, Suggestion
@@ -96,19 +97,28 @@ def join(names: Iterable[str], last: str = "or", *, most: int = 8) -> str:
 
 
 def respell(at: Span, name: str, candidates: Iterable[str]) -> tuple[Suggestion, ...]:
-    """The edit that replaces a misspelt name, when one candidate is near and `at` is the name."""
+    """The edit that replaces a misspelt name: one candidate is near, `at` holds the name once."""
     near = nearest(name, candidates)
-    if len(near) != 1 or at.text != name:
+    place = within(at, name)
+    if len(near) != 1 or place is None:
         return ()
-    edit = Edit(at, near[0])
+    edit = Edit(place, near[0])
     return (Suggestion(f"did you mean `{near[0]}`?", (edit,), Applicability.LIKELY),)
+
+
+def within(at: Span, name: str) -> Span | None:
+    """The place of a name inside a span, when it stands there exactly once as a word."""
+    found = list(re.finditer(rf"(?<![\w.]){re.escape(name)}(?!\w)", at.text))
+    if not name or len(found) != 1:
+        return None
+    return Span(at.file, at.start + found[0].start(), at.start + found[0].end())
 
 
 def did_you_mean(at: Span, name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """The advice in words, for when `respell` has no edit: near names, else every known one."""
     known = tuple(candidates)
     near = nearest(name, known)
-    if len(near) == 1 and at.text == name:
+    if len(near) == 1 and within(at, name):
         return ()
     if near:
         return (f"did you mean {join(near)}?",)
