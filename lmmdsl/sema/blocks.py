@@ -78,7 +78,7 @@ class Blocks:
         if self._runaway(block, identity, at.span, ctx):
             return POISON
         self.stack.append(identity)
-        with ctx.sink.tracing(at.span, f"while instantiating `{block}`"):
+        with ctx.sink.tracing(at.span, f"while instantiating `{block}` here"):
             definition = self.elaborate(block.block, ctx.inside(scope), at.span)
         self.stack.pop()
         ctx.state.made[identity] = definition
@@ -357,7 +357,7 @@ def argument_span(at: ast.Expr, name: str) -> Span:
     if isinstance(at, ast.CallExpr):
         for item in at.arguments:
             if item.name == name:
-                return item.span
+                return Span(item.span.file, item.span.start, item.span.start + len(name))
     return at.span
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lmmdsl.diag.codes.names import DuplicateName, ShadowedPart
 from lmmdsl.diag.codes.shapes import WrongResult
-from lmmdsl.diag.codes.types import MissingArgument, RequireFailed, WrongKind
+from lmmdsl.diag.codes.types import NoResult, RequireFailed, WrongKind
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Graph
 from lmmdsl.sema import calls, expr
@@ -142,7 +142,7 @@ def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) 
         RequireFailed(
             at=at or statement.span,
             requirement=statement.condition.span.text,
-            message_=statement.message or "",
+            reason=statement.message or "",
             declared=statement.span,
             values=tuple(values),
         )
@@ -178,7 +178,7 @@ def _returned(
     method: ast.Method, promised: list[TensorType | None], results: Results, ctx: Context
 ) -> list[tuple[str, Tensor]] | None:
     if results.returned is None:
-        ctx.sink.add(MissingArgument(at=method.name_span, callee=method.name, names=("return",), declared=None))
+        ctx.sink.add(NoResult(at=method.name_span, method=method.name))
         return None
     values = results.returned
     if len(values) == 1 and isinstance(values[0][1], tuple):
