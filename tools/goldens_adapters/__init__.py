@@ -1,0 +1,20 @@
+"""Adapters: how each system's golden cases are built and run. One file per system, listed here by hand.
+
+An adapter has `accepts(case)`, `build(case)` (the spec at the sizes of the case) and `run(case, runner)` (its
+outputs by name, from one backend).
+"""
+
+from types import ModuleType
+
+from goldens_adapters import clip, llama, llava
+from goldens_adapters.case import BadCase, Case
+
+ADAPTERS: tuple[ModuleType, ...] = (llava, clip, llama)
+
+
+def find_adapter(case: Case) -> ModuleType:
+    """The adapter for a case; raises `BadCase`."""
+    for adapter in ADAPTERS:
+        if adapter.accepts(case):
+            return adapter
+    raise BadCase(f"no adapter for part `{case.part}` of `{case.system}`")

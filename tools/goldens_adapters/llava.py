@@ -1,0 +1,126 @@
+"""LLaVA-v1 and LLaVA-v1.5, whole: the specs of this repository at the sizes of the case.
+
+The original code writes one marker id per image and pads only afterwards; here every image is as many
+placeholders as it has tokens. Cases of the original layout are rewritten before they are run.
+Axes: B batch, T tokens, I images, N tokens of an image, D width.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from goldens_adapters.case import Array, Case
+from goldens_adapters.clip import selected
+from goldens_adapters.model import Outputs, Runner, compile_text
+from goldens_adapters.words import activation, clip_settings, demand, llama_settings, write
+
+import lmmdsl
+
+NAME = "llava"
+SPECS = {"llava-v1": "llava_v1.lmm", "llava-v1_5": "llava_v1_5.lmm"}
+FOLDER = Path(__file__).resolve().parents[2] / "specs"
+
+
+def accepts(case: Case) -> bool:
+    """Whether a case is about a whole LLaVA."""
+    return case.part == "whole" and case.system in SPECS
+
+
+def build(case: Case) -> lmmdsl.Spec:
+    """The spec with the sizes of the case, and a flow that shows what the connector reads."""
+    vision, llm = case.config("vision"), case.config("llm")
+    settings: dict[str, Any] = {f"vision.{n}": v for n, v in clip_settings(vision).items()}
+    settings |= {f"llm.{n}": v for n, v in llama_settings(llm).items()}
+    settings |= _tokens(case.config("layout"))
+    settings |= _connector(case)
+    text = (FOLDER / SPECS[case.system]).read_text(encoding="utf-8")
+    return compile_text(_with_flow(text, case), settings)
+
+
+def run(case: Case, runner: Runner) -> Outputs:
+    """All outputs of a case."""
+    images = case.inputs["image"].astype(np.float32)
+    ids = case.inputs["input_ids"].astype(np.int64)
+    mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
+    layout = case.config("layout")
+    taken, zeroed = np.arange(len(images)), np.ones_like(mask)
+    if layout.get("image_token_expands"):
+        ids, mask, taken = expand(ids, mask, layout)
+        zeroed = mask
+    tokens = runner.encode(images, {})["result"] if len(images) else None
+    embeds = runner.embed(ids, tokens[taken] if tokens is not None and len(taken) else None)
+    logits = runner.decode(embeds, mask, {})["logits"]
+    outputs = {
+        "inputs_embeds": np.where(zeroed[..., None], embeds, 0),
+        "expanded_mask": mask.astype(np.int64),
+        "logits": np.where(mask[..., None], logits, 0),
+    }
+    if tokens is not None:
+        outputs["connector_tokens"] = tokens
+        outputs["vision_features"] = runner.flow("golden_features", {"image": images})["result"]
+    return outputs
+
+
+def expand(ids: Array, mask: Array, layout: dict[str, Any]) -> tuple[Array, Array, Array]:
+    """Rewrite the original layout: drop padding, repeat each marker, pad again.
+
+    Returns:
+        ids [B, T], mask [B, T], and the images that the rows use, in order.
+    """
+    marker, count = layout["image_token_id"], layout["tokens_per_image"]
+    rows, taken, image = [], [], 0
+    for row, real in zip(ids, mask, strict=True):
+        row = row[real]
+        markers = int((row == marker).sum())
+        taken += range(image, image + markers)
+        image += max(markers, 1)  # a row without an image still takes one from the list
+        rows.append(np.repeat(row, np.where(row == marker, count, 1))[: layout.get("max_length")])
+    length = max(map(len, rows))
+    left = layout.get("padding_side", "right") == "left"
+    spare = [(length - len(row), 0) if left else (0, length - len(row)) for row in rows]
+    padded = [
+        np.pad(row, width, constant_values=layout.get("pad_id", 0))
+        for row, width in zip(rows, spare, strict=True)
+    ]
+    kept = [np.pad(np.ones(len(row), bool), width) for row, width in zip(rows, spare, strict=True)]
+    return np.stack(padded), np.stack(kept), np.array(taken, int)
+
+
+def _tokens(layout: dict[str, Any]) -> dict[str, int]:
+    names = {"image": "image_token_id", "bos": "bos_id", "eos": "eos_id", "pad": "pad_id"}
+    return {f"vocab.{name}": layout[key] for name, key in names.items() if key in layout}
+
+
+def _connector(case: Case) -> dict[str, Any]:
+    connector = case.config("connector")
+    demand(
+        connector,
+        bias=True,
+        input_width=case.config("vision")["width"],
+        output_width=case.config("llm")["width"],
+    )
+    if case.system == "llava-v1":
+        demand(connector, kind="linear")
+        return {}
+    demand(connector, kind="mlp", layers=2)
+    hidden = connector.get("hidden_width", connector["output_width"])
+    return {"proj.hidden": hidden, "proj.act": activation(connector)}
+
+
+def _with_flow(text: str, case: Case) -> str:
+    vision, image = case.config("vision"), case.inputs["image"].shape[1:]
+    features = selected(vision)
+    sizes = ", ".join(map(write, image))
+    tokens = (vision["image_size"] // vision["patch_size"]) ** 2 + (
+        not vision.get("drop_class_token")
+    )
+    text = re.sub(r"vision\.hidden\[-2\] \|> drop_first", features.replace("seen", "vision"), text)
+    end = text.rindex("}")
+    flow = f"""
+  flow golden_features(image: [I, {sizes}]) -> [I, {tokens}, {vision["width"]}] {{
+    seen = vision(image)
+    return {features}
+  }}
+"""
+    return text[:end] + flow + text[end:]

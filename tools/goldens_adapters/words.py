@@ -1,0 +1,103 @@
+"""From the words of a case's `config` to the words of the language."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from goldens_adapters.case import BadCase
+
+ACTIVATIONS = {
+    "quick_gelu": "quick_gelu",
+    "gelu_erf": "gelu",
+    "gelu_tanh": "gelu_tanh",
+    "silu_gated": "silu",
+    "silu": "silu",
+    "relu": "relu",
+}
+
+
+def activation(config: Mapping[str, Any]) -> str:
+    """The activation's name in the language."""
+    word = config["activation"]
+    if word not in ACTIVATIONS:
+        raise BadCase(f"unknown activation `{word}`")
+    return ACTIVATIONS[word]
+
+
+def demand(config: Mapping[str, Any], **wanted: object) -> None:
+    """Refuse a case with a setting that the adapter does not know to express."""
+    for key, value in wanted.items():
+        if config.get(key, value) != value:
+            raise BadCase(f"this adapter takes {key} = {value!r}, not {config[key]!r}")
+
+
+def pick(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings of these names that the case has."""
+    return {name: config[name] for name in names if config.get(name) is not None}
+
+
+def arguments(settings: Mapping[str, Any]) -> str:
+    """Settings as arguments of a block."""
+    return ", ".join(f"{name} = {write(value)}" for name, value in settings.items())
+
+
+def write(value: object) -> str:
+    """A value in the language."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def clip_settings(vision: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `ClipVit` for a `vision` section."""
+    demand(
+        vision,
+        norm="layernorm",
+        norm_position="pre",
+        patch_bias=False,
+        class_token=True,
+        position="learned",
+        pre_norm=True,
+        head_dim=vision["width"] // vision["heads"],
+    )
+    sizes = pick(
+        vision,
+        "image_size",
+        "patch_size",
+        "channels",
+        "width",
+        "depth",
+        "heads",
+        "mlp_width",
+        "norm_eps",
+    )
+    return sizes | {"act": activation(vision)}
+
+
+def llama_settings(llm: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Llama` for an `llm` section."""
+    demand(
+        llm,
+        norm="rmsnorm",
+        norm_position="pre",
+        final_norm=True,
+        position="rope",
+        rope_layout="half_split",
+        rope_fraction=1.0,
+        biases=False,
+        causal=True,
+        activation="silu_gated",
+    )
+    sizes = pick(
+        llm,
+        "width",
+        "depth",
+        "heads",
+        "kv_heads",
+        "head_dim",
+        "mlp_width",
+        "vocab",
+        "context",
+        "norm_eps",
+        "rope_theta",
+    )
+    return sizes | {"tied": bool(llm.get("lm_head_tied", False))}
