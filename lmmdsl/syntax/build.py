@@ -1,6 +1,6 @@
 """Parse tree to syntax tree: one method per grammar rule, nothing decided here."""
 
-import ast as python_ast
+import re
 from typing import Any
 
 from lark import Token, Transformer, v_args
@@ -9,9 +9,24 @@ from lark.tree import Meta
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
 
+
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
+_ESCAPED = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
+
+
 def unquote(token: str) -> str:
-    """The text of a string token; only the escapes of a Python string without f, b or r."""
-    return str(python_ast.literal_eval(token))
+    """The text of a string token; raises `ValueError` for an escape that the language lacks."""
+    return _ESCAPE.sub(_unescape, token[1:-1])
+
+
+def _unescape(match: re.Match[str]) -> str:
+    mark = match[1]
+    if mark in _ESCAPED:
+        return _ESCAPED[mark]
+    code = int(mark[1:], 16) if len(mark) == 5 else 0xD800
+    if 0xD800 <= code < 0xE000:
+        raise ValueError(f"strings have no escape `{match[0]}`")
+    return chr(code)
 
 
 def docstring(token: str) -> str:
