@@ -5,7 +5,7 @@ One definition is made per distinct binding, whatever the number of instances.
 
 from dataclasses import dataclass, field
 
-from lmmdsl.diag.codes.names import CircularDefinition, DuplicateName
+from lmmdsl.diag.codes.names import DuplicateName
 from lmmdsl.diag.codes.types import (
     MissingArgument,
     TooDeep,
@@ -65,13 +65,13 @@ class Blocks:
         """A definition of the block with these arguments; the same object for the same binding.
 
         Reports:
-            E0207 for a block that contains itself, E0306 beyond the nesting limit, E0301, E0302 and E0309 for
+            E0306 for a block that holds itself and beyond the nesting limit, E0301, E0302 and E0309 for
             arguments that do not fit, and whatever the block reports.
         """
         scope = self.bind(block, positional, named, at, ctx)
         if scope is None:
             return POISON
-        identity = (id(block.block), tuple((name, key(value)) for name, value in scope.names.items()))
+        identity = (block.block.name, id(block.block), tuple((name, key(value)) for name, value in scope.names.items()))
         if identity in ctx.state.made:
             made = ctx.state.made[identity]
             return Made(made, at.span) if isinstance(made, Definition) else POISON
@@ -86,12 +86,18 @@ class Blocks:
 
     def _runaway(self, block: BlockRef, identity: object, at: Span, ctx: Context) -> bool:
         if identity in self.stack:
-            ctx.sink.add(CircularDefinition(at=at, chain=(block.block.name, block.block.name)))
+            start = self.stack.index(identity)
+            ctx.sink.add(TooDeep(at=at, limit=MAX_DEPTH, chain=self._chain(start, block.block.name)))
             return True
         if len(self.stack) >= MAX_DEPTH:
-            ctx.sink.add(TooDeep(at=at, limit=MAX_DEPTH, chain=(block.block.name,)))
+            ctx.sink.add(TooDeep(at=at, limit=MAX_DEPTH, chain=self._chain(0, block.block.name)))
             return True
         return False
+
+    def _chain(self, start: int, last: str) -> tuple[str, ...]:
+        """Names of the blocks and functions that are open from `start` on, then the one at hand."""
+        names = (item[0] if isinstance(item, tuple) else str(item) for item in self.stack[start:])
+        return (*names, last)
 
     def bind(
         self,
@@ -238,7 +244,7 @@ class Blocks:
             ctx.sink.add(WrongKind(at=at.span, what=f"`{function}`", wanted="a place inside a method", found="a declaration"))
             return POISON
         if len(self.stack) >= MAX_DEPTH:
-            ctx.sink.add(TooDeep(at=at.span, limit=MAX_DEPTH, chain=(function.function.name,)))
+            ctx.sink.add(TooDeep(at=at.span, limit=MAX_DEPTH, chain=self._chain(0, function.function.name)))
             return POISON
         scope = self._function_scope(function, positional, named, at, ctx)
         if scope is None:

@@ -42,6 +42,7 @@ class State:
     sink: Sink
     engine: Engine
     made: dict[Hashable, object] = field(default_factory=dict)
+    running: "list[Thunk]" = field(default_factory=list)
     steps: int = 0
     depth: int = 0
 
@@ -94,10 +95,16 @@ class Thunk:
             E0207 when the definition needs itself.
         """
         if self.stage == "running":
-            self.state.sink.add(CircularDefinition(at=at, chain=(self.name, self.name)))
+            self.state.sink.add(CircularDefinition(at=at, chain=self._circle()))
             return POISON
         if self.stage == "new":
             self.stage = "running"
+            self.state.running.append(self)
             self.value = self.work()
+            self.state.running.pop()
             self.stage = "done"
         return self.value
+
+    def _circle(self) -> tuple[str, ...]:
+        running = self.state.running
+        return (*(thunk.name for thunk in running[running.index(self) :]), self.name)

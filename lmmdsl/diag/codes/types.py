@@ -166,7 +166,9 @@ class TooDeep(Located):
     chain: tuple[str, ...] = ()
 
     def message(self) -> str:
-        """Name the limit."""
+        """Name the block that holds itself, else the limit."""
+        if len(set(self.chain)) < len(self.chain):
+            return f"`{self.chain[-1]}` holds itself"
         return f"more than {self.limit} blocks inside each other"
 
     def notes(self) -> tuple[str, ...]:
