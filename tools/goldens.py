@@ -18,12 +18,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from goldens_adapters import find_adapter  # noqa: E402
-from goldens_adapters.case import BadCase, Case, Verdict, compare, read_case  # noqa: E402
-from goldens_adapters.model import RUNNERS  # noqa: E402
+from goldens_adapters import find_adapter
+from goldens_adapters.case import BadCase, Case, Verdict, compare, read_case
+from goldens_adapters.model import RUNNERS
 
-import lmmdsl  # noqa: E402
-from lmmdsl.weights.plan import WeightsFailed  # noqa: E402
+import lmmdsl
+from lmmdsl.weights.plan import WeightsFailed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +79,8 @@ def _folders(path: Path) -> list[Path]:
 
 def _line(verdict: Verdict) -> str:
     word = "PASS" if verdict.passed else "FAIL"
-    numbers = f"abs {verdict.absolute:.2e}  rel {verdict.relative:.2e}  (atol {verdict.atol:.1e}, rtol {verdict.rtol:.1e})"
+    errors = f"abs {verdict.absolute:.2e}  rel {verdict.relative:.2e}"
+    numbers = f"{errors}  (atol {verdict.atol:.1e}, rtol {verdict.rtol:.1e})"
     detail = verdict.problem if verdict.problem else numbers
     return f"{word}  {verdict.case}  {verdict.backend:5}  {verdict.output:18}  {detail}"
 

@@ -1,11 +1,11 @@
 """CLIP's vision tower alone: as LLaVA takes it, and as BLIP-2 wraps it."""
 
 import numpy as np
+
+import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import arguments, clip_settings
-
-import lmmdsl
 
 NAME = "clip"
 

@@ -1,11 +1,11 @@
 """LLaMA, LLaMA-2 and Vicuna alone."""
 
 import numpy as np
+
+import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import arguments, llama_settings
-
-import lmmdsl
 
 NAME = "llama"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.clip import selected
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import activation, clip_settings, demand, llama_settings, write
-
-import lmmdsl
 
 NAME = "llava"
 SPECS = {"llava-v1": "llava_v1.lmm", "llava-v1_5": "llava_v1_5.lmm"}
