@@ -12,7 +12,7 @@ from lmmdsl.diag.codes.names import (
 )
 from lmmdsl.diag.sink import Sink
 from lmmdsl.ops.base import OPS
-from lmmdsl.sema.values import BlockRef, Builtin, FunctionRef, OpRef, Scope
+from lmmdsl.sema.values import POISON, BlockRef, Builtin, FunctionRef, OpRef, Scope
 from lmmdsl.syntax import ast
 from lmmdsl.syntax.parse import parse_module
 from lmmdsl.text.source import SourceFile, Span
@@ -80,25 +80,32 @@ class Modules:
         scope.declared[name] = span
 
     def _import(self, item: ast.Import, scope: Scope, file: SourceFile) -> None:
+        found = self._imported(item, file)
+        if found is None:  # reported; the name stays silent wherever it is used
+            scope.names.setdefault(item.alias, POISON)
+        else:
+            self._add(scope, item.alias, found, item.span)
+
+    def _imported(self, item: ast.Import, file: SourceFile) -> object | None:
         if not all(part.isidentifier() for part in item.module.split(".")):
             self.sink.add(PathOutside(at=item.module_span, module=item.module))
-            return
+            return None
         source = self.loader.module(item.module, file, self.sink)
         if source is None or len(self.parsed) > MAX_MODULES:
             candidates = self.loader.modules(file)
             self.sink.add(ModuleNotFound(at=item.module_span, module=item.module, candidates=candidates))
-            return
+            return None
         if source.name in self._open and source not in self._scopes:
             start = self._open.index(source.name)
             chain = (*self._open[start:], source.name)
             self.sink.add(ImportCycle(at=item.module_span, chain=chain))
-            return
+            return None
         names = self.scope(source).names
         if item.name not in names:
             own = tuple(name for name in names)
             self.sink.add(NotInModule(at=item.span, module=item.module, name=item.name, candidates=own))
-            return
-        self._add(scope, item.alias, names[item.name], item.span)
+            return None
+        return names[item.name]
 
     def _check_used(self, file: SourceFile, module: ast.Module) -> None:
         body = file.text

@@ -41,12 +41,22 @@ def build_stage(item: ast.StageDecl, root: Definition, ctx: Context) -> Stage:
 
 def _paths(selector: ast.Selector, item: ast.StageDecl, root: Definition, ctx: Context) -> tuple[str, ...]:
     paths = select(selector, root, ctx)
-    if not paths:
+    if not paths and not is_broken(_head(selector), root, ctx):
         candidates = near_misses(selector, root, ctx)
         ctx.sink.add(
             TrainsMissingPart(at=selector.span, stage=item.name, path=selector.span.text, candidates=candidates)
         )
     return paths
+
+
+def _head(selector: ast.Selector) -> str:
+    names = selector.steps[0].names
+    return names[0] if names else ""
+
+
+def is_broken(name: str, root: Definition, ctx: Context) -> bool:
+    """Whether a part is declared but could not be made, which was reported already."""
+    return name not in root.parts and ctx.scope.has(name)
 
 
 def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Context) -> LoraRule:
@@ -78,7 +88,8 @@ def build_weights(item: ast.Naming, root: Definition, ctx: Context) -> Weights:
     rules = tuple(naming_rules(item, ctx))
     for rule in rules:
         for path in rule.ours:
-            if not _exists(root, path):
+            head = path.partition(".")[0]
+            if not _exists(root, path) and not is_broken(head, root, ctx):
                 ctx.sink.add(
                     UnknownMappedPart(at=rule.span, scheme=item.scheme, path=path, candidates=tuple(root.parts))
                 )
@@ -156,6 +167,8 @@ def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
         E0601 for a selector that matches nothing, E0801 for injections, which this version checks but cannot weave.
     """
     if not select(item.selector, root, ctx):
+        if is_broken(_head(item.selector), root, ctx):
+            return
         candidates = near_misses(item.selector, root, ctx)
         ctx.sink.add(
             SelectorMatchesNothing(at=item.selector.span, selector=item.selector.span.text, candidates=candidates)

@@ -1,7 +1,7 @@
 """E02: names, imports and definitions."""
 
 from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
-from lmmdsl.diag.suggest import did_you_mean, respell
+from lmmdsl.diag.suggest import did_you_mean, nearest, respell
 from lmmdsl.text.source import Span
 
 
@@ -27,8 +27,9 @@ class UnknownName(Located):
         return f"nothing is called `{self.name}` here"
 
     def helps(self) -> tuple[str, ...]:
-        """Offer near names."""
-        return did_you_mean(self.at, self.name, self.candidates)
+        """Offer near names; the list of all that are known would be long."""
+        near = nearest(self.name, self.candidates)
+        return did_you_mean(self.at, self.name, near) if near else ()
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Replace by the near name."""
