@@ -117,7 +117,8 @@ class Blocks:
         for parameter in parameters:
             value = given.get(parameter.name)
             if parameter.name not in given and parameter.default is not None:
-                value = expr.evaluate(parameter.default, inner)
+                with ctx.sink.tracing(at.span, f"while instantiating `{block}` here"):
+                    value = expr.evaluate(parameter.default, inner)
             if isinstance(value, Poison):
                 return None
             scope.names[parameter.name] = remember(parameter.name, value)
