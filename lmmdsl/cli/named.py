@@ -5,9 +5,7 @@ import os
 from lmmdsl.driver.session import Request
 
 
-def named_spec(
-    text: str, variant: str | None, settings: tuple[tuple[str, str], ...]
-) -> Request:
+def named_spec(text: str, variant: str | None, settings: tuple[tuple[str, str], ...]) -> Request:
     """The spec that `text` names; a variant behind `@` goes before the one of `--variant`."""
     path, at, own = text.rpartition("@")
     if at and path and not os.path.exists(text):

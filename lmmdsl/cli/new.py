@@ -14,7 +14,9 @@ _MODEL = re.compile(r"^model \w+ ", re.MULTILINE)
 
 @click.command("new")
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--like", "name", required=True, metavar="NAME", help="The shipped spec to start from.")
+@click.option(
+    "--like", "name", required=True, metavar="NAME", help="The shipped spec to start from."
+)
 def command(target: Path, name: str) -> None:
     """Write a new spec FILE: a copy of the shipped spec NAME under the file's own name."""
     shipped = {path.stem: path for path in sorted(specs_folder().glob("*.lmm"))}

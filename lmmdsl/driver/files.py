@@ -74,7 +74,8 @@ class Files:
         library = library_folder()
         shipped = _specs(library, "**/*")
         known = [(LIBRARY, *p.relative_to(library).with_suffix("").parts) for p in shipped]
-        known += [(path.stem,) for path in _specs(self._folders[importer], "*")]
+        beside = _specs(self._folders[importer], "*")
+        known += [(path.stem,) for path in beside if path.name != os.path.basename(importer.name)]
         return tuple(sorted(".".join(parts) for parts in known))
 
     def is_library(self, source: SourceFile) -> bool:

@@ -26,7 +26,12 @@ def test_every_public_name_can_be_had():
 
 def test_types_declare_every_public_name():
     tree = ast.parse((ROOT / "lmmdsl" / "__init__.pyi").read_text(encoding="utf-8"))
-    imported = [alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    imported = [
+        alias.asname
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
     declared = [node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)]
 
     assert sorted(imported + declared) == PUBLIC

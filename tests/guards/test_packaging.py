@@ -27,7 +27,9 @@ def installed(tmp_path_factory):
 @pytest.mark.slow
 def test_wheel_checks_its_own_specs(installed, tmp_path):
     specs = sorted((installed / "lmmdsl" / "_specs").glob("*.lmm"))
-    code = f"import sys; sys.path.insert(0, {str(installed)!r}); import lmmdsl.__main__ as m; m.main()"
+    code = (
+        f"import sys; sys.path.insert(0, {str(installed)!r}); import lmmdsl.__main__ as m; m.main()"
+    )
 
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, "check", *map(str, specs)],

@@ -36,7 +36,9 @@ class Section:
 def read_sections(page: Path) -> list[Section]:
     """Read the sections of a page."""
     _, *pieces = _HEADER.split(page.read_text(encoding="utf-8"))
-    return [Section(page, title, text) for title, text in zip(pieces[::2], pieces[1::2], strict=True)]
+    return [
+        Section(page, title, text) for title, text in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
 
 
 def replay(section: Section) -> str:
@@ -60,7 +62,9 @@ def _output(command: str) -> str:
     if tool == "cat":
         return Path(arguments[0]).read_text(encoding="utf-8")
     assert tool == "lmmc", command
-    source, path = (arguments[-1], arguments[:-2]) if arguments[-2:-1] == ["<"] else (None, arguments)
+    source, path = (
+        (arguments[-1], arguments[:-2]) if arguments[-2:-1] == ["<"] else (None, arguments)
+    )
     printed, errors = io.StringIO(), io.StringIO()
     stdin = io.TextIOWrapper(io.BytesIO(Path(source).read_bytes() if source else b""))
     with patch("sys.stdin", stdin), redirect_stdout(printed), redirect_stderr(errors):
