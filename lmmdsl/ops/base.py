@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.signature import Types, infer_signature
+from lmmdsl.ops.signature import Types, infer_signature, parse_signature
 from lmmdsl.types.tensor import DType, TensorType
 
 class TorchEmitter(Protocol):
@@ -82,6 +82,19 @@ class Op:
     signature: ClassVar[str]
     samples: ClassVar[tuple[Case, ...]] = ()
     refuses: ClassVar[tuple[Case, ...]] = ()
+    is_variadic: ClassVar[bool] = False  # takes any number of tensors
+    extra: ClassVar[str] = ""  # the field that collects keywords of any name (`h = heads`)
+
+    @classmethod
+    def operands(cls) -> tuple[str, ...]:
+        """Names of the tensor inputs, in order."""
+        return tuple(term.name for term in parse_signature(cls.signature).inputs)
+
+    @classmethod
+    def is_optional(cls, operand: str) -> bool:
+        """Whether a tensor input may be left out."""
+        terms = parse_signature(cls.signature).inputs
+        return any(term.optional for term in terms if term.name == operand)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         """Types of the outputs; raises `Refused`. The default follows `signature`."""
