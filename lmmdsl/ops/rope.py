@@ -75,9 +75,11 @@ class Rotate(Op):
         if self.layout not in ("half", "interleaved"):
             raise Refused(f"`layout` is `half` or `interleaved`, not `{self.layout}`")
         width, pairs = x.shape[-1], cos.shape[-1]
-        if isinstance(width, Dim) and isinstance(pairs, Dim) and width.is_const and pairs.is_const:
-            if 2 * pairs.value > width.value:
-                raise Refused(f"rotates {2 * pairs.value} channels, but a head has {width}", sizes=(width, pairs))
+        assert isinstance(width, Dim) and isinstance(pairs, Dim)
+        if not (width.is_const and pairs.is_const):
+            raise Refused(f"the width of a head ({width}) and its rotated pairs ({pairs}) must be known")
+        if 2 * pairs.value > width.value:
+            raise Refused(f"rotates {2 * pairs.value} channels, but a head has {width}", sizes=(width, pairs))
         return kinds
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
