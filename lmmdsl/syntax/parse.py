@@ -14,7 +14,7 @@ from lmmdsl.diag.codes.syntax import BadLiteral, SyntaxProblem, TooLarge
 from lmmdsl.diag.sink import Sink
 from lmmdsl.syntax import ast
 from lmmdsl.syntax.build import Builder
-from lmmdsl.syntax.tables import grammar
+from lmmdsl.syntax.tables import grammar, parse_tree
 from lmmdsl.text.source import SourceFile, Span
 
 MAX_SOURCE = 400_000
@@ -95,7 +95,7 @@ def _parse_piece(file: SourceFile, start: int, end: int) -> tuple[ast.Module | N
 def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, SyntaxProblem]:
     nothing = SyntaxProblem(at=Span(file, start, start), found="", expected=())
     try:
-        tree = grammar().parse(file.text[start:end], start=rule)
+        tree = parse_tree(file.text[start:end], rule)
         return Builder(file, start).transform(tree), nothing
     except UnexpectedToken as error:
         return None, _unexpected(file, start, end, error)

@@ -1,0 +1,1 @@
+"""A document algebra: what to print, and where lines may break."""
