@@ -168,6 +168,7 @@ class Definition:
         methods: dataflow per method name; `forward` is the one that a plain call runs.
         naming: per scheme, how checkpoints of that scheme name the parts (relative paths).
         values: compile-time numbers of the block (`grid = 24`), for reports.
+        declared: names of all parts that the block may have, those left out by this binding included.
     """
 
     block: str
@@ -178,6 +179,7 @@ class Definition:
     methods: Mapping[str, Graph]
     naming: "Mapping[str, tuple[NamingRule, ...]]" = field(default_factory=dict)
     values: Mapping[str, object] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
 
     def params(self, prefix: str = "") -> Iterator[tuple[str, Param]]:
         """All parameters of the subtree by dotted path, in source order (`layers.0.attn.q.weight`)."""

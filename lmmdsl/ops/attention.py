@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -35,13 +35,45 @@ class Attend(Op):
     cache: bool = False
     samples = (
         case(q="2 4 5 8", k="2 2 7 8", v="2 2 7 6", keys="bool 2 7", mask=None, bias=None),
-        case(q="2 3 5 8", k="2 3 5 8", v="2 3 5 8", keys=None, mask=None, bias=None, attributes={"causal": True}),
+        case(
+            q="2 3 5 8",
+            k="2 3 5 8",
+            v="2 3 5 8",
+            keys=None,
+            mask=None,
+            bias=None,
+            attributes={"causal": True},
+        ),
         case(q="2 4 5 8", k="2 4 7 8", v="2 4 7 8", keys=None, mask="bool 2 5 7", bias="4 5 7"),
-        case(q="2 4 5 8", k="2 2 5 8", v="2 2 5 8", keys="bool 2 5", mask=None, bias=None, attributes={"causal": True, "scale": 0.5}),
+        case(
+            q="2 4 5 8",
+            k="2 2 5 8",
+            v="2 2 5 8",
+            keys="bool 2 5",
+            mask=None,
+            bias=None,
+            attributes={"causal": True, "scale": 0.5},
+        ),
     )
     refuses = (
-        case(q="2 4 5 8", k="2 3 7 8", v="2 3 7 8", keys=None, mask=None, bias=None, problem="4 query heads do not share 3"),
-        case(q="2 4 5 8", k="2 4 7 6", v="2 4 7 6", keys=None, mask=None, bias=None, problem="axis `d` of `k` is 6, not 8"),
+        case(
+            q="2 4 5 8",
+            k="2 3 7 8",
+            v="2 3 7 8",
+            keys=None,
+            mask=None,
+            bias=None,
+            problem="4 query heads do not share 3",
+        ),
+        case(
+            q="2 4 5 8",
+            k="2 4 7 6",
+            v="2 4 7 6",
+            keys=None,
+            mask=None,
+            bias=None,
+            problem="axis `d` of `k` is 6, not 8",
+        ),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
@@ -50,7 +82,9 @@ class Attend(Op):
         assert q is not None and k is not None
         heads, groups = q.shape[1], k.shape[1]
         if isinstance(heads, Dim) and isinstance(groups, Dim) and heads.divide(groups) is None:
-            raise Refused(f"{heads} query heads do not share {groups} key/value heads", sizes=(heads, groups))
+            raise Refused(
+                f"{heads} query heads do not share {groups} key/value heads", sizes=(heads, groups)
+            )
         return kinds
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -103,7 +137,9 @@ class Attend(Op):
             total = bias if total is None else g.op("Add", total, bias)
         return total
 
-    def _primitives(self, g: OnnxBuilder, args: tuple[str | None, ...], past: tuple[str, str] | None) -> Any:
+    def _primitives(
+        self, g: OnnxBuilder, args: tuple[str | None, ...], past: tuple[str, str] | None
+    ) -> Any:
         q, k, v = args[:3]
         if past is not None:
             k, v = g.op("Concat", past[0], k, axis=2), g.op("Concat", past[1], v, axis=2)
@@ -131,7 +167,9 @@ class Attend(Op):
 
     def _causal(self, g: OnnxBuilder, scores: Any, hidden: Any) -> Any:
         """Hide keys after each query; queries stand at the end of the keys."""
-        sizes = [g.op("Squeeze", g.op("Shape", scores, start=axis, end=axis + 1)) for axis in (2, 3)]
+        sizes = [
+            g.op("Squeeze", g.op("Shape", scores, start=axis, end=axis + 1)) for axis in (2, 3)
+        ]
         zero, one = g.const(0, DType.INT), g.const(1, DType.INT)
         queries = g.op("Range", g.op("Sub", sizes[1], sizes[0]), sizes[1], one)
         keys = g.op("Range", zero, sizes[1], one)

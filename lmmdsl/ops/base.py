@@ -13,6 +13,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.signature import Types, infer_signature, parse_signature
 from lmmdsl.types.tensor import DType, TensorType
 
+
 class TorchEmitter(Protocol):
     """What an operation may ask of the PyTorch backend while it renders its expression."""
 
@@ -36,7 +37,9 @@ class OnnxBuilder(Protocol):
     outputs: tuple[TensorType, ...]
     profile: str  # std | ort | base
 
-    def op(self, kind: str, *inputs: str | None, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
+    def op(
+        self, kind: str, *inputs: str | None, outputs: int = 1, domain: str = "", **attributes: Any
+    ) -> Any:
         """Add a node; gives its output name, or a tuple of names when `outputs` > 1."""
 
     def const(self, value: Any, dtype: DType) -> str:
@@ -69,7 +72,13 @@ class Case:
     high: int = 3
 
 
-def case(*, attributes: Mapping[str, Any] | None = None, problem: str = "", high: int = 3, **inputs: str | None) -> Case:
+def case(
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    problem: str = "",
+    high: int = 3,
+    **inputs: str | None,
+) -> Case:
     """Write a `Case` in one line: `case(x="2 5 8", weight="12 8")`."""
     return Case(inputs=inputs, attributes=attributes or {}, problem=problem, high=high)
 
@@ -132,5 +141,3 @@ def op(cls: T) -> T:
         raise ValueError(f"operation `{cls.name}` is registered twice")
     OPS[cls.name] = cls
     return cls
-
-

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.signature import Refused
-from lmmdsl.types.tensor import Axis, DType, Rest, TensorType
+from lmmdsl.types.tensor import Axis, DType, Rest
 
 ONE = Dim.of(1)
 
@@ -32,7 +32,9 @@ def broadcast(left: tuple[Axis, ...], right: tuple[Axis, ...]) -> tuple[Axis, ..
             merged.append(b)
         else:
             sizes = tuple(axis for axis in (a, b) if isinstance(axis, Dim))
-            problem = f"shapes [{_show(left)}] and [{_show(right)}] do not broadcast: {a} is not {b}"
+            problem = (
+                f"shapes [{_show(left)}] and [{_show(right)}] do not broadcast: {a} is not {b}"
+            )
             raise Refused(problem, sizes=sizes)
     return tuple(merged)
 

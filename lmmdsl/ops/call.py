@@ -11,7 +11,12 @@ from typing import Any
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.base import OPS, Op
 
-_KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+_KINDS: dict[object, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+}
 
 
 class BadCall(Exception):
@@ -59,7 +64,11 @@ def bind(
     operands, rest = _operands(cls, positional, is_tensor)
     attributes = _attributes(cls, rest, named, operands)
     for field in fields(cls):
-        if field.name not in attributes and field.default is MISSING and field.default_factory is MISSING:
+        if (
+            field.name not in attributes
+            and field.default is MISSING
+            and field.default_factory is MISSING
+        ):
             raise BadCall("missing", field.name)
     if cls.is_variadic:
         return cls(**attributes), tuple(operands.values())
@@ -73,8 +82,12 @@ def _operands(
     cls: type[Op], positional: Sequence[object], is_tensor: Callable[[object], bool]
 ) -> tuple[dict[str, object], list[object]]:
     if cls.is_variadic:
-        count = next((i for i, value in enumerate(positional) if not is_tensor(value)), len(positional))
-        return {str(i): value for i, value in enumerate(positional[:count])}, list(positional[count:])
+        count = next(
+            (i for i, value in enumerate(positional) if not is_tensor(value)), len(positional)
+        )
+        return {str(i): value for i, value in enumerate(positional[:count])}, list(
+            positional[count:]
+        )
     names = cls.operands()
     return dict(zip(names, positional, strict=False)), list(positional[len(names) :])
 
@@ -117,7 +130,9 @@ def _coerce(name: str, value: object, kind: object) -> object:
     for option in options:
         if isinstance(option, type) and type(value) is option:
             return value
-    wanted = " or ".join(_KINDS.get(option, "a size") for option in options if option is not type(None))
+    wanted = " or ".join(
+        _KINDS.get(option, "a size") for option in options if option is not type(None)
+    )
     raise BadCall("wrong", name, wanted=wanted, found=_found(value))
 
 

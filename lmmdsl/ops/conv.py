@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
@@ -26,10 +26,17 @@ class Conv2d(Op):
     groups: int = 1
     samples = (
         case(x="2 3 14 21", weight="8 3 7 7", bias=None, attributes={"stride": 7}),
-        case(x="2 4 9 7", weight="6 2 3 3", bias="6", attributes={"stride": 2, "padding": 1, "groups": 2}),
+        case(
+            x="2 4 9 7",
+            weight="6 2 3 3",
+            bias="6",
+            attributes={"stride": 2, "padding": 1, "groups": 2},
+        ),
     )
     refuses = (
-        case(x="2 3 9 9", weight="6 2 3 3", bias=None, problem="has 3 channels, but `weight` takes 2"),
+        case(
+            x="2 3 9 9", weight="6 2 3 3", bias=None, problem="has 3 channels, but `weight` takes 2"
+        ),
         case(x="3 9 9", weight="6 3 3 3", bias=None, problem="must have axes"),
     )
 
@@ -39,7 +46,9 @@ class Conv2d(Op):
         assert x is not None and weight is not None
         channels, taken = x.shape[1], weight.shape[1] * self.groups
         if channels != taken:
-            raise Refused(f"`x` has {channels} channels, but `weight` takes {taken}", sizes=(channels, taken))
+            raise Refused(
+                f"`x` has {channels} channels, but `weight` takes {taken}", sizes=(channels, taken)
+            )
         sides = [
             (size + 2 * self.padding - kernel) // self.stride + 1
             for size, kernel in zip(x.shape[2:], weight.shape[2:], strict=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.types.tensor import DType
 
 
@@ -46,7 +46,9 @@ class Splice(Op):
     name: ClassVar[str] = "splice"
     signature: ClassVar[str] = "embeds[b t d], bool at[b t], rows[*n d] -> y[b t d]"
     samples = ()
-    refuses = (case(embeds="2 5 8", at="bool 2 5", rows="3 7", problem="axis `d` of `rows` is 7, not 8"),)
+    refuses = (
+        case(embeds="2 5 8", at="bool 2 5", rows="3 7", problem="axis `d` of `rows` is 7, not 8"),
+    )
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         return f"{e.helper('splice')}({', '.join(args)})"
@@ -66,4 +68,9 @@ class Splice(Op):
         batch, tokens = g.outputs[0].shape[:2]
         assert isinstance(batch, Dim) and isinstance(tokens, Dim)
         grid = g.op("Reshape", place, g.shape([batch, tokens]))
-        return g.op("Where", g.op("Unsqueeze", at, g.const([-1], DType.INT)), g.op("Gather", table, grid, axis=0), embeds)
+        return g.op(
+            "Where",
+            g.op("Unsqueeze", at, g.const([-1], DType.INT)),
+            g.op("Gather", table, grid, axis=0),
+            embeds,
+        )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import Axis, DType, TensorType
@@ -63,7 +63,11 @@ class Slice(Op):
         start = _bound(self.start, size) if self.start is not None else Dim.of(0)
         stop = _bound(self.stop, size) if self.stop is not None else size
         length = stop - start
-        outside = [b for b in (start, stop) if b.is_const and size.is_const and not 0 <= b.value <= size.value]
+        outside = [
+            b
+            for b in (start, stop)
+            if b.is_const and size.is_const and not 0 <= b.value <= size.value
+        ]
         if outside or (length.is_const and length.value < 0):
             raise Refused(f"a slice from {start} to {stop} of an axis of {size}", sizes=(size,))
         shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
@@ -79,7 +83,9 @@ class Slice(Op):
         assert g.inputs[0] is not None
         start = g.dim(self.start if self.start is not None else Dim.of(0))
         stop = g.dim(self.stop if self.stop is not None else Dim.of(LAST))
-        return g.op("Slice", args[0], start, stop, g.const([place(self.axis, g.inputs[0])], DType.INT))
+        return g.op(
+            "Slice", args[0], start, stop, g.const([place(self.axis, g.inputs[0])], DType.INT)
+        )
 
 
 @op
@@ -98,7 +104,9 @@ class Select(Op):
         case(x="2 5 3", attributes={"axis": 1, "index": 0}),
         case(x="2 5 3", attributes={"axis": 2, "index": -1}),
     )
-    refuses = (case(x="2 5", attributes={"axis": 1, "index": 5}, problem="place 5 of an axis of 5"),)
+    refuses = (
+        case(x="2 5", attributes={"axis": 1, "index": 5}, problem="place 5 of an axis of 5"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (x,) = inputs
@@ -115,7 +123,9 @@ class Select(Op):
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         assert g.inputs[0] is not None
-        return g.op("Gather", args[0], g.const(self.index, DType.INT), axis=place(self.axis, g.inputs[0]))
+        return g.op(
+            "Gather", args[0], g.const(self.index, DType.INT), axis=place(self.axis, g.inputs[0])
+        )
 
 
 @op
@@ -134,7 +144,9 @@ class Concat(Op):
         case(x="2 5 3", y="2 1 3", attributes={"axis": 1}),
         case(x="2 3", y="2 4", z="2 5", attributes={"axis": -1}),
     )
-    refuses = (case(x="2 5 3", y="2 1 4", attributes={"axis": 1}, problem="differ in axis 2: 3 and 4"),)
+    refuses = (
+        case(x="2 5 3", y="2 1 4", attributes={"axis": 1}, problem="differ in axis 2: 3 and 4"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         kinds = [kind for kind in inputs if kind is not None]
@@ -155,7 +167,9 @@ class Concat(Op):
         for number, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)):
             if number != axis and a != b:
                 sizes = tuple(size for size in (a, b) if isinstance(size, Dim))
-                raise Refused(f"{first} and {other} differ in axis {number}: {a} and {b}", sizes=sizes)
+                raise Refused(
+                    f"{first} and {other} differ in axis {number}: {a} and {b}", sizes=sizes
+                )
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         return f"torch.cat(({', '.join(args)}), dim={self.axis})"
@@ -176,7 +190,9 @@ class Expand(Op):
     signature: ClassVar[str] = "any x[*b] -> y[*b]"
     shape: tuple[Dim, ...]
     samples = (case(x="1 5", attributes={"shape": (Dim.of(2), Dim.of(3), Dim.of(5))}),)
-    refuses = (case(x="2 5", attributes={"shape": (Dim.of(3), Dim.of(5))}, problem="do not broadcast"),)
+    refuses = (
+        case(x="2 5", attributes={"shape": (Dim.of(3), Dim.of(5))}, problem="do not broadcast"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (x,) = inputs

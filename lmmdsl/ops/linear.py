@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, Rest, TensorType
@@ -37,7 +37,11 @@ class Linear(Op):
 
     def torch_module(self, shapes: Mapping[str, tuple[Dim, ...]]) -> str | None:
         out, into = shapes["weight"]
-        return f"nn.Linear({into}, {out})" if "bias" in shapes else f"nn.Linear({into}, {out}, bias=False)"
+        return (
+            f"nn.Linear({into}, {out})"
+            if "bias" in shapes
+            else f"nn.Linear({into}, {out}, bias=False)"
+        )
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         x, weight, bias = args
@@ -48,7 +52,9 @@ class Linear(Op):
         if rank == 2:
             return g.op("Gemm", x, weight, bias, transB=1)
         rows = g.op("Reshape", x, g.shape([-1, g.inputs[0].shape[-1]]))
-        return g.op("Reshape", g.op("Gemm", rows, weight, bias, transB=1), g.shape(g.outputs[0].shape))
+        return g.op(
+            "Reshape", g.op("Gemm", rows, weight, bias, transB=1), g.shape(g.outputs[0].shape)
+        )
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         assert inputs[1] is not None
@@ -72,7 +78,9 @@ class MatMul(Op):
         x, y = inputs
         if x is not None and y is not None and len(y.shape) == 2 and len(x.shape) > 2:
             if x.shape[-1] != y.shape[0]:
-                raise Refused(f"axis `k` of `y` is {y.shape[0]}, not {x.shape[-1]}", sizes=_sizes(x, y))
+                raise Refused(
+                    f"axis `k` of `y` is {y.shape[0]}, not {x.shape[-1]}", sizes=_sizes(x, y)
+                )
             return (TensorType(DType.FLOAT, (*x.shape[:-1], y.shape[1])),)
         return super().infer(inputs)
 
@@ -88,4 +96,6 @@ class MatMul(Op):
 
 
 def _sizes(*kinds: TensorType) -> tuple[Dim, ...]:
-    return tuple(axis for axis in (kinds[0].shape[-1], kinds[1].shape[0]) if not isinstance(axis, Rest))
+    return tuple(
+        axis for axis in (kinds[0].shape[-1], kinds[1].shape[0]) if not isinstance(axis, Rest)
+    )

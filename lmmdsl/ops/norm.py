@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.types.tensor import DType
 
 
@@ -20,7 +20,10 @@ class LayerNorm(Op):
     name: ClassVar[str] = "layer_norm"
     signature: ClassVar[str] = "x[*b d], weight[d], bias[d]? -> y[*b d]"
     eps: float = 1e-5
-    samples = (case(x="2 5 8", weight="8", bias="8"), case(x="3 7", weight="7", bias=None, attributes={"eps": 1e-3}))
+    samples = (
+        case(x="2 5 8", weight="8", bias="8"),
+        case(x="3 7", weight="7", bias=None, attributes={"eps": 1e-3}),
+    )
     refuses = (case(x="2 5", weight="8", bias=None, problem="axis `d` of `weight` is 8, not 5"),)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -63,7 +66,9 @@ class RmsNorm(Op):
             return g.op("RMSNormalization", x, weight, axis=-1, epsilon=self.eps)
         if g.profile == "ort":
             # ONNX Runtime keeps this contrib operation in the default domain, since version 1.
-            return g.op("SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1)
+            return g.op(
+                "SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1
+            )
         mean = g.op("ReduceMean", g.op("Mul", x, x), g.const([-1], DType.INT), keepdims=1)
         scale = g.op("Sqrt", g.op("Add", mean, g.const(self.eps, DType.FLOAT)))
         return g.op("Mul", g.op("Div", x, scale), weight)

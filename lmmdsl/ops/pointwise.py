@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast, promote
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -117,7 +117,9 @@ class QuickGelu(Unary):
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         if g.profile == "ort":
             return g.op("QuickGelu", args[0], domain="com.microsoft", alpha=1.702)
-        return g.op("Mul", args[0], g.op("Sigmoid", g.op("Mul", args[0], g.const(1.702, DType.FLOAT))))
+        return g.op(
+            "Mul", args[0], g.op("Sigmoid", g.op("Mul", args[0], g.const(1.702, DType.FLOAT)))
+        )
 
 
 @op
@@ -192,7 +194,10 @@ def common(g: OnnxBuilder, args: tuple[str | None, ...]) -> list[str | None]:
     if len(set(kinds)) == 1:
         return list(args)
     like = g.const(0.0, DType.FLOAT)
-    return [g.op("CastLike", x, like) if kind is DType.INT else x for x, kind in zip(args, kinds, strict=True)]
+    return [
+        g.op("CastLike", x, like) if kind is DType.INT else x
+        for x, kind in zip(args, kinds, strict=True)
+    ]
 
 
 @op
@@ -349,7 +354,10 @@ class Where(Op):
 
     name: ClassVar[str] = "where"
     signature: ClassVar[str] = "bool condition[*b], any yes[*c], any no[*d] -> y[*b]"
-    samples = (case(condition="bool 2 5", yes="2 5", no="5"), case(condition="bool 3", yes="int 3", no="int 3"))
+    samples = (
+        case(condition="bool 2 5", yes="2 5", no="5"),
+        case(condition="bool 3", yes="int 3", no="int 3"),
+    )
     refuses = (case(condition="bool 2 5", yes="2 4", no="5", problem="do not broadcast"),)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
 
@@ -20,7 +20,9 @@ def parse_pattern(pattern: str) -> tuple[Groups, Groups]:
     sides = pattern.split("->")
     if len(sides) != 2 or re.sub(r"[\w\s()]", "", "".join(sides)):
         raise Refused(f'"{pattern}" is no pattern such as "b n (h d) -> b h n d"')
-    left, right = (tuple(tuple((m[1] or m[2] or "").split()) for m in _GROUP.finditer(side)) for side in sides)
+    left, right = (
+        tuple(tuple((m[1] or m[2] or "").split()) for m in _GROUP.finditer(side)) for side in sides
+    )
     names = [[name for group in side for name in group] for side in (left, right)]
     for side in names:
         if len(set(side)) != len(side):
@@ -45,10 +47,15 @@ class Rearrange(Op):
     pattern: str
     sizes: tuple[tuple[str, Dim], ...] = ()
     samples = (
-        case(x="2 5 12", attributes={"pattern": "b n (h d) -> b h n d", "sizes": (("h", Dim.of(3)),)}),
+        case(
+            x="2 5 12", attributes={"pattern": "b n (h d) -> b h n d", "sizes": (("h", Dim.of(3)),)}
+        ),
         case(x="2 3 5 4", attributes={"pattern": "b h n d -> b n (h d)"}),
         case(x="2 6 3 5", attributes={"pattern": "b d h w -> b (h w) d"}),
-        case(x="2 12 5", attributes={"pattern": "b (n k) d -> b n (k d)", "sizes": (("k", Dim.of(4)),)}),
+        case(
+            x="2 12 5",
+            attributes={"pattern": "b (n k) d -> b n (k d)", "sizes": (("k", Dim.of(4)),)},
+        ),
     )
     refuses = (
         case(
@@ -75,7 +82,9 @@ class Rearrange(Op):
             raise Refused(f'"{self.pattern}" has no axis `{sorted(unknown)[0]}`')
         return known
 
-    def _split(self, group: tuple[str, ...], size: Dim, given: dict[str, Dim], known: dict[str, Dim]) -> None:
+    def _split(
+        self, group: tuple[str, ...], size: Dim, given: dict[str, Dim], known: dict[str, Dim]
+    ) -> None:
         rest = size
         open_names = [name for name in group if name not in given]
         text = f"({' '.join(group)})"
@@ -86,7 +95,10 @@ class Rearrange(Op):
                 quotient = rest.divide(given[name]) if given[name] != Dim.of(0) else None
                 if quotient is None:
                     parts = ", ".join(f"{n} = {given[n]}" for n in group if n in given)
-                    raise Refused(f"an axis of {size} does not split into `{text}` with {parts}", sizes=(size, given[name]))
+                    raise Refused(
+                        f"an axis of {size} does not split into `{text}` with {parts}",
+                        sizes=(size, given[name]),
+                    )
                 rest = quotient
                 known[name] = given[name]
         if open_names:
@@ -109,7 +121,9 @@ class Rearrange(Op):
         after = [name for group in right for name in group]
         order = [before.index(name) for name in after]
         split = [known[name] for name in before] if any(len(g) != 1 for g in left) else None
-        merge = [_product(known, group) for group in right] if any(len(g) != 1 for g in right) else None
+        merge = (
+            [_product(known, group) for group in right] if any(len(g) != 1 for g in right) else None
+        )
         return split, order if order != sorted(order) else None, merge
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -122,7 +136,11 @@ class Rearrange(Op):
         if order is not None:
             swapped = [place for place, axis in enumerate(order) if place != axis]
             pair = len(swapped) == 2 and order[swapped[0]] == swapped[1]
-            text += f".transpose({swapped[0]}, {swapped[1]})" if pair else f".permute({', '.join(map(str, order))})"
+            text += (
+                f".transpose({swapped[0]}, {swapped[1]})"
+                if pair
+                else f".permute({', '.join(map(str, order))})"
+            )
         if merge is not None:
             text = self._flatten(e, text, right, merge)
         return text
@@ -134,7 +152,10 @@ class Rearrange(Op):
         for place in reversed(range(len(left))):
             group = left[place]
             if len(group) != 1:
-                sizes = ["-1" if n not in given and not known[n].is_const else e.dim(known[n]) for n in group]
+                sizes = [
+                    "-1" if n not in given and not known[n].is_const else e.dim(known[n])
+                    for n in group
+                ]
                 text += f".unflatten({place}, ({', '.join(sizes)}))"
         return text
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -42,7 +42,9 @@ class Rotary(Op):
         steps = range(0, self.dim, 2)
         # Single precision whatever the model's own: angles of far positions need it.
         positions = g.op("Unsqueeze", g.op("Cast", args[0], to=1), g.const([-1], DType.INT))
-        rates = g.op("Constant", value_floats=[math.exp(-i / self.dim * math.log(self.theta)) for i in steps])
+        rates = g.op(
+            "Constant", value_floats=[math.exp(-i / self.dim * math.log(self.theta)) for i in steps]
+        )
         angles = g.op("Mul", positions, rates)
         like = g.const(0.0, DType.FLOAT)
         return tuple(g.op("CastLike", g.op(kind, angles), like) for kind in ("Cos", "Sin"))
@@ -66,7 +68,9 @@ class Rotate(Op):
         case(x="2 3 5 8", cos="2 5 2", sin="2 5 2"),
         case(x="2 3 5 8", cos="2 5 4", sin="2 5 4", attributes={"layout": "interleaved"}),
     )
-    refuses = (case(x="2 3 5 6", cos="2 5 4", sin="2 5 4", problem="rotates 8 channels, but a head has 6"),)
+    refuses = (
+        case(x="2 3 5 6", cos="2 5 4", sin="2 5 4", problem="rotates 8 channels, but a head has 6"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         kinds = super().infer(inputs)
@@ -77,9 +81,13 @@ class Rotate(Op):
         width, pairs = x.shape[-1], cos.shape[-1]
         assert isinstance(width, Dim) and isinstance(pairs, Dim)
         if not (width.is_const and pairs.is_const):
-            raise Refused(f"the width of a head ({width}) and its rotated pairs ({pairs}) must be known")
+            raise Refused(
+                f"the width of a head ({width}) and its rotated pairs ({pairs}) must be known"
+            )
         if 2 * pairs.value > width.value:
-            raise Refused(f"rotates {2 * pairs.value} channels, but a head has {width}", sizes=(width, pairs))
+            raise Refused(
+                f"rotates {2 * pairs.value} channels, but a head has {width}", sizes=(width, pairs)
+            )
         return kinds
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -94,7 +102,9 @@ class Rotate(Op):
             return g.op("RotaryEmbedding", *args, interleaved=interleaved)
         return self._primitives(g, args, width, pairs)
 
-    def _primitives(self, g: OnnxBuilder, args: tuple[str | None, ...], width: int, pairs: int) -> Any:
+    def _primitives(
+        self, g: OnnxBuilder, args: tuple[str | None, ...], width: int, pairs: int
+    ) -> Any:
         x, cos, sin = args
         axis = g.const([1], DType.INT)
         cos, sin = (g.op("Unsqueeze", table, axis) for table in (cos, sin))
@@ -104,12 +114,18 @@ class Rotate(Op):
             return g.op("Slice", x, *bounds)
 
         half = self.layout == "half"
-        left, right = (part(0, pairs), part(pairs, 2 * pairs)) if half else (part(0, 2 * pairs, 2), part(1, 2 * pairs, 2))
+        left, right = (
+            (part(0, pairs), part(pairs, 2 * pairs))
+            if half
+            else (part(0, 2 * pairs, 2), part(1, 2 * pairs, 2))
+        )
         first = g.op("Sub", g.op("Mul", left, cos), g.op("Mul", right, sin))
         second = g.op("Add", g.op("Mul", right, cos), g.op("Mul", left, sin))
         if not half:
             last = g.const([-1], DType.INT)
-            both = g.op("Concat", g.op("Unsqueeze", first, last), g.op("Unsqueeze", second, last), axis=-1)
+            both = g.op(
+                "Concat", g.op("Unsqueeze", first, last), g.op("Unsqueeze", second, last), axis=-1
+            )
             batch, heads, tokens, _ = g.outputs[0].shape
             pieces = [g.op("Reshape", both, g.shape([batch, heads, tokens, Dim.of(2 * pairs)]))]  # type: ignore[list-item]
         else:

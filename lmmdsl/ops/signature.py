@@ -16,7 +16,9 @@ from lmmdsl.types.tensor import Axis, DType, Rest, TensorType
 
 Types = tuple[TensorType | None, ...]
 
-_TERM = re.compile(r"(?:(?P<kind>int|bool|any)\s+)?(?P<name>\w+)\[(?P<axes>[^\]]*)\](?P<optional>\?)?")
+_TERM = re.compile(
+    r"(?:(?P<kind>int|bool|any)\s+)?(?P<name>\w+)\[(?P<axes>[^\]]*)\](?P<optional>\?)?"
+)
 
 
 class Refused(Exception):
@@ -95,7 +97,9 @@ class Binding:
         elif known != size:
             label = f"axis `{axis}`" if not axis.isdigit() else "the axis"
             raise Refused(
-                f"{label} of `{where}` is {size}, not {known}", sizes=(known, size), bound=self.bound()
+                f"{label} of `{where}` is {size}, not {known}",
+                sizes=(known, size),
+                bound=self.bound(),
             )
 
     def known(self, axis: str) -> Dim | None:
@@ -105,7 +109,9 @@ class Binding:
         if axis in self.axes:
             return self.axes[axis]
         value = self.attributes.get(axis)
-        return value if isinstance(value, Dim) else Dim.of(value) if isinstance(value, int) else None
+        return (
+            value if isinstance(value, Dim) else Dim.of(value) if isinstance(value, int) else None
+        )
 
     def rest(self, name: str, axes: tuple[Axis, ...], where: str) -> None:
         """Bind the leading axes or check them."""
@@ -118,14 +124,20 @@ class Binding:
 def match_term(binding: Binding, term: Term, found: TensorType) -> None:
     """Match one input against its pattern."""
     if term.kind is not None and found.dtype is not term.kind:
-        raise Refused(f"`{term.name}` must be {term.kind.value}, but {found} is {found.dtype.value}")
+        raise Refused(
+            f"`{term.name}` must be {term.kind.value}, but {found} is {found.dtype.value}"
+        )
     axes, shape = term.axes, found.shape
     starred = bool(axes) and axes[0].startswith("*")
     fixed = axes[1:] if starred else axes
     open_front = bool(shape) and isinstance(shape[0], Rest)
-    if len(shape) - open_front < len(fixed) or (not starred and (open_front or len(shape) != len(fixed))):
+    if len(shape) - open_front < len(fixed) or (
+        not starred and (open_front or len(shape) != len(fixed))
+    ):
         want = f"[{' '.join(axes)}]"
-        raise Refused(f"`{term.name}` must have axes {want}, but has shape {found}", bound=binding.bound())
+        raise Refused(
+            f"`{term.name}` must have axes {want}, but has shape {found}", bound=binding.bound()
+        )
     split = len(shape) - len(fixed)
     if starred:
         binding.rest(axes[0][1:], shape[:split], term.name)

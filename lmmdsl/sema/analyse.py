@@ -9,7 +9,7 @@ from lmmdsl.diag.codes.project import UnknownVariant
 from lmmdsl.diag.codes.types import TooDeep, UnknownSetting
 from lmmdsl.diag.sink import Sink
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Definition, distinct
+from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Layout, Program
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.blocks import Body
@@ -17,12 +17,12 @@ from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
 from lmmdsl.sema.layout import Room, build_layout, build_vocab
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
+from lmmdsl.sema.naming import declared_names
 from lmmdsl.sema.sections import (
     build_preprocess,
     build_stage,
     build_weights,
     check_inject,
-    check_naming,
 )
 from lmmdsl.sema.values import Scope
 from lmmdsl.syntax import ast
@@ -130,10 +130,8 @@ class Analysis:
         methods |= self.models.flows(body.methods, self.ctx)
         root = Definition(
             block=self.block.name, binding={}, doc=self.block.doc, span=self.block.span, parts=body.parts,
-            methods=methods, naming={}, values=body.values,
+            methods=methods, values=body.values, declared=declared_names(self.block.items),
         )  # fmt: skip
-        for definition in distinct(root):
-            check_naming(definition, self.ctx)
         preprocess = self._preprocess()
         stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
         self._check_names()
@@ -172,7 +170,9 @@ class Analysis:
                 if item.name not in self.models.roles:
                     known = tuple(self.models.roles)
                     self.sink.add(
-                        UnknownSetting(at=item.span, section="preprocess", name=item.name, candidates=known)
+                        UnknownSetting(
+                            at=item.span, section="preprocess", name=item.name, candidates=known
+                        )
                     )
                 found[item.name] = build_preprocess(item, self.ctx)
         return found
@@ -182,7 +182,9 @@ class Analysis:
             first: dict[str, Span] = {}
             for item in self.items(kind):
                 if item.name in first:
-                    self.sink.add(DuplicateName(at=item.span, name=item.name, first=first[item.name]))
+                    self.sink.add(
+                        DuplicateName(at=item.span, name=item.name, first=first[item.name])
+                    )
                 first.setdefault(item.name, item.span)
 
 
@@ -197,8 +199,8 @@ def _room(llm: object) -> Room:
 
 
 def _hash(source: SourceFile, variant: str | None, overrides: Overrides) -> str:
-    settings = sorted(f"{'.'.join(path)}={item.value.span.text}" for path, item in overrides.items.items())
+    settings = sorted(
+        f"{'.'.join(path)}={item.value.span.text}" for path, item in overrides.items.items()
+    )
     text = "\0".join([source.text, variant or "", *settings])
     return hashlib.sha256(text.encode()).hexdigest()
-
-

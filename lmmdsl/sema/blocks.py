@@ -3,9 +3,10 @@
 One definition is made per distinct binding, whatever the number of instances.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.names import DuplicateName
+from lmmdsl.diag.codes.shapes import WrongArgument
 from lmmdsl.diag.codes.types import (
     MissingArgument,
     TooDeep,
@@ -18,21 +19,19 @@ from lmmdsl.graph.ir import Definition, Graph, Instance, NamingRule, Param, Part
 from lmmdsl.sema import calls, expr
 from lmmdsl.sema.context import MAX_DEPTH, Context, Thunk
 from lmmdsl.sema.methods import Results, check_require, elaborate_method, run
+from lmmdsl.sema.naming import checked_rules, declared_names, naming_rules
 from lmmdsl.sema.unify import match_arguments
 from lmmdsl.sema.values import (
     POISON,
     BlockRef,
     FunctionRef,
     Made,
-
-
     Poison,
     Scope,
     Tensor,
     describe,
     key,
 )
-from lmmdsl.diag.codes.shapes import WrongArgument
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 
@@ -71,7 +70,11 @@ class Blocks:
         scope = self.bind(block, positional, named, at, ctx)
         if scope is None:
             return POISON
-        identity = (block.block.name, id(block.block), tuple((name, key(value)) for name, value in scope.names.items()))
+        identity = (
+            block.block.name,
+            id(block.block),
+            tuple((name, key(value)) for name, value in scope.names.items()),
+        )
         if identity in ctx.state.made:
             made = ctx.state.made[identity]
             return Made(made, at.span) if isinstance(made, Definition) else POISON
@@ -87,7 +90,9 @@ class Blocks:
     def _runaway(self, block: BlockRef, identity: object, at: Span, ctx: Context) -> bool:
         if identity in self.stack:
             start = self.stack.index(identity)
-            ctx.sink.add(TooDeep(at=at, limit=MAX_DEPTH, chain=self._chain(start, block.block.name)))
+            ctx.sink.add(
+                TooDeep(at=at, limit=MAX_DEPTH, chain=self._chain(start, block.block.name))
+            )
             return True
         if len(self.stack) >= MAX_DEPTH:
             ctx.sink.add(TooDeep(at=at, limit=MAX_DEPTH, chain=self._chain(0, block.block.name)))
@@ -111,7 +116,9 @@ class Blocks:
         scope = Scope(outer=block.module)
         inner = ctx.inside(scope)
         parameters = block.block.parameters
-        given = bind_parameters(str(block), parameters, positional, named, at, block.block.name_span, ctx)
+        given = bind_parameters(
+            str(block), parameters, positional, named, at, block.block.name_span, ctx
+        )
         if given is None:
             return None
         for parameter in parameters:
@@ -139,7 +146,11 @@ class Blocks:
         methods: dict[str, Graph] = {}
         for method in body.methods:
             if method.name in methods:
-                ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=methods[method.name].span))
+                ctx.sink.add(
+                    DuplicateName(
+                        at=method.name_span, name=method.name, first=methods[method.name].span
+                    )
+                )
                 continue
             graph = elaborate_method(method, inner) if not body.broken else None
             if graph is None:
@@ -148,16 +159,21 @@ class Blocks:
             methods[method.name] = graph
         if body.broken:
             return None
-        return Definition(
+        definition = Definition(
             block=block.name,
             binding=binding,
             doc=block.doc,
             span=block.span,
             parts=body.parts,
             methods=methods,
-            naming={scheme: tuple(rules) for scheme, rules in body.naming.items()},
             values=body.values,
+            declared=declared_names(block.items),
         )
+        naming = {
+            scheme: checked_rules(scheme, rules, definition, inner)
+            for scheme, rules in body.naming.items()
+        }
+        return replace(definition, naming=naming)
 
     def items(self, items: tuple[object, ...], ctx: Context, body: Body, at: Span) -> None:
         """Items in any order: each named one is worked out when it is first needed."""
@@ -189,7 +205,9 @@ class Blocks:
             ctx.scope.names[item.name] = value
             self.items(item.body, ctx, body, at)
 
-    def _declare(self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body) -> Thunk | None:
+    def _declare(
+        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+    ) -> Thunk | None:
         span = item.name_span if isinstance(item, ast.PartDecl) else item.span
         if item.name in ctx.scope.names:
             first = ctx.scope.declared.get(item.name, span)
@@ -200,7 +218,9 @@ class Blocks:
         ctx.scope.declared[item.name] = span
         return thunk
 
-    def define(self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body) -> object:
+    def define(
+        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+    ) -> object:
         """Work out one named item."""
         if isinstance(item, ast.LearnedDecl):
             shape = expr.axes(item.axes, ctx, None)
@@ -242,10 +262,19 @@ class Blocks:
             E0405 for arguments that do not fit, E0306 beyond the nesting limit.
         """
         if ctx.graph is None:
-            ctx.sink.add(WrongKind(at=at.span, what=f"`{function}`", wanted="a place inside a method", found="a declaration"))
+            ctx.sink.add(
+                WrongKind(
+                    at=at.span,
+                    what=f"`{function}`",
+                    wanted="a place inside a method",
+                    found="a declaration",
+                )
+            )
             return POISON
         if len(self.stack) >= MAX_DEPTH:
-            ctx.sink.add(TooDeep(at=at.span, limit=MAX_DEPTH, chain=self._chain(0, function.function.name)))
+            ctx.sink.add(
+                TooDeep(at=at.span, limit=MAX_DEPTH, chain=self._chain(0, function.function.name))
+            )
             return POISON
         scope = self._function_scope(function, positional, named, at, ctx)
         if scope is None:
@@ -304,7 +333,11 @@ class Blocks:
             if isinstance(value, Poison) or kind is None:
                 return False
             if not isinstance(value, Tensor | None):
-                ctx.sink.add(WrongKind(at=at.span, what=f"`{item.name}`", wanted="a tensor", found=describe(value)))
+                ctx.sink.add(
+                    WrongKind(
+                        at=at.span, what=f"`{item.name}`", wanted="a tensor", found=describe(value)
+                    )
+                )
                 return False
             declared.append(kind)
             found.append(value.type if value else None)
@@ -341,7 +374,9 @@ def bind_parameters(
     """
     names = tuple(parameter.name for parameter in parameters)
     if len(positional) > len(names):
-        ctx.sink.add(TooManyArguments(at=at.span, callee=callee, most=len(names), declared=declared))
+        ctx.sink.add(
+            TooManyArguments(at=at.span, callee=callee, most=len(names), declared=declared)
+        )
         return None
     given = dict(zip(names, positional, strict=False))
     fine = True
@@ -349,7 +384,9 @@ def bind_parameters(
         if name not in names or name in given:
             place = argument_span(at, name)
             ctx.sink.add(
-                UnknownArgument(at=place, callee=callee, name=name, candidates=names, declared=declared)
+                UnknownArgument(
+                    at=place, callee=callee, name=name, candidates=names, declared=declared
+                )
             )
             fine = False
         given[name] = value
@@ -393,21 +430,11 @@ def make_part(item: ast.PartDecl, value: object, ctx: Context) -> Part | None:
     if not (isinstance(value, tuple) and any(isinstance(layer, Poison) for layer in value)):
         wanted = "a block, or a stack such as `depth * Layer(...)`"
         ctx.sink.add(
-            WrongKind(at=item.value.span, what=f"the part `{item.name}`", wanted=wanted, found=describe(value))
+            WrongKind(
+                at=item.value.span,
+                what=f"the part `{item.name}`",
+                wanted=wanted,
+                found=describe(value),
+            )
         )
     return None
-
-
-def naming_rules(item: ast.Naming, ctx: Context) -> list[NamingRule]:
-    """Rules of a `naming` or `weights` section, their numbers worked out."""
-    rules = []
-    for line in item.lines:
-        groups = 1
-        if line.groups is not None:
-            groups = expr.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
-        rules.append(
-            NamingRule(line.ours, line.theirs, line.span, groups, line.transposed, line.scheme)
-        )
-    return rules
-
-

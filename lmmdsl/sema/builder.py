@@ -1,7 +1,7 @@
 """Builds one dataflow graph while a method is elaborated."""
 
-from lmmdsl.graph.ir import Constant, Graph, Input, Node, Payload, Read, Size, Value
 from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Constant, Graph, Input, Node, Payload, Read, Size, Value
 from lmmdsl.sema.values import Tensor
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
@@ -11,7 +11,9 @@ class GraphBuilder:
     """Collects nodes in source order; numbers, sizes and parameter reads are made once each."""
 
     def __init__(self) -> None:
-        self.nodes: list[tuple[Payload, tuple[Value | None, ...], tuple[TensorType, ...], Span]] = []
+        self.nodes: list[
+            tuple[Payload, tuple[Value | None, ...], tuple[TensorType, ...], Span]
+        ] = []
         self.inputs: list[Value] = []
         self.names: dict[Value, str] = {}
         self._made: dict[object, Tensor] = {}

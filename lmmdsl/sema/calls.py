@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lmmdsl.diag.codes.shapes import OperationRefused, WrongArgument
-from lmmdsl.diag.codes.types import MissingArgument, NotCallable, TooManyArguments, UnknownArgument, WrongKind
+from lmmdsl.diag.codes.types import (
+    MissingArgument,
+    NotCallable,
+    TooManyArguments,
+    UnknownArgument,
+    WrongKind,
+)
 from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Payload, Repeat, Value
 from lmmdsl.ops.call import BadCall, bind
@@ -91,7 +97,11 @@ def apply(
     if any(isinstance(value, Poison) for value in (*plain, *options.values())):
         return POISON
     if ctx.graph is None:
-        ctx.sink.add(WrongKind(at=at, what=f"`{name}`", wanted="a place inside a method", found="a declaration"))
+        ctx.sink.add(
+            WrongKind(
+                at=at, what=f"`{name}`", wanted="a place inside a method", found="a declaration"
+            )
+        )
         return POISON
     try:
         op, operands = bind(name, plain, options, lambda value: isinstance(value, Tensor))
@@ -102,7 +112,9 @@ def apply(
         return POISON
     except Refused as error:
         ctx.sink.add(
-            OperationRefused(at=at, operation=name, problem=error.problem, sizes=error.sizes, bound=error.bound)
+            OperationRefused(
+                at=at, operation=name, problem=error.problem, sizes=error.sizes, bound=error.bound
+            )
         )
         return POISON
     inputs = tuple(tensor.value if tensor else None for tensor in tensors)
@@ -113,10 +125,14 @@ def apply(
 
 def _derived(kind: TensorType, tensors: Sequence[Tensor | None], at: Span) -> TensorType:
     """Give sizes that an operation made new the sizes that they came from: `577 -> 576`."""
-    fresh = [axis for axis in kind.shape if isinstance(axis, Dim) and axis.is_const and not axis.why]
+    fresh = [
+        axis for axis in kind.shape if isinstance(axis, Dim) and axis.is_const and not axis.why
+    ]
     if not fresh:
         return kind
-    sources = [axis for tensor in tensors if tensor for axis in tensor.type.shape if isinstance(axis, Dim)]
+    sources = [
+        axis for tensor in tensors if tensor for axis in tensor.type.shape if isinstance(axis, Dim)
+    ]
     causes = {str(axis): axis for axis in sources if axis.is_const and axis not in kind.shape}
     if not causes:
         return kind
@@ -152,7 +168,9 @@ def _report_bad_call(error: BadCall, name: str, at: Span, ctx: Context) -> None:
     match error.kind:
         case "unknown":
             ctx.sink.add(
-                UnknownArgument(at=at, callee=name, name=error.name, candidates=error.candidates, declared=None)
+                UnknownArgument(
+                    at=at, callee=name, name=error.name, candidates=error.candidates, declared=None
+                )
             )
         case "missing":
             ctx.sink.add(MissingArgument(at=at, callee=name, names=(error.name,), declared=None))
@@ -160,7 +178,12 @@ def _report_bad_call(error: BadCall, name: str, at: Span, ctx: Context) -> None:
             ctx.sink.add(TooManyArguments(at=at, callee=name, most=error.most, declared=None))
         case _:
             ctx.sink.add(
-                WrongKind(at=at, what=f"`{error.name}` of `{name}`", wanted=error.wanted, found=error.found)
+                WrongKind(
+                    at=at,
+                    what=f"`{error.name}` of `{name}`",
+                    wanted=error.wanted,
+                    found=error.found,
+                )
             )
 
 
@@ -198,9 +221,13 @@ def call_part(
     graph = definition.methods.get(method)
     if graph is None or ctx.graph is None:
         if method in definition.values or not definition.methods or graph is None:
-            ctx.sink.add(NotCallable(at=at.span, what=f"`{part.path}`", found=f"a part without `{method}`"))
+            ctx.sink.add(
+                NotCallable(at=at.span, what=f"`{part.path}`", found=f"a part without `{method}`")
+            )
         else:
-            ctx.sink.add(NotCallable(at=at.span, what=f"`{part.path}`", found="a part, outside a method"))
+            ctx.sink.add(
+                NotCallable(at=at.span, what=f"`{part.path}`", found="a part, outside a method")
+            )
         return POISON
     tensors = _arguments(part, graph, positional, named, at, ctx)
     if tensors is None:
@@ -241,13 +268,19 @@ def _arguments(
     names = [graph.name_of(value) for value in graph.inputs]
     given: dict[str, object] = dict(zip(names, positional, strict=False))
     if len(positional) > len(names):
-        ctx.sink.add(TooManyArguments(at=at.span, callee=part.path, most=len(names), declared=graph.span))
+        ctx.sink.add(
+            TooManyArguments(at=at.span, callee=part.path, most=len(names), declared=graph.span)
+        )
         return None
     for name, value in named.items():
         if name not in names or name in given:
             ctx.sink.add(
                 UnknownArgument(
-                    at=at.span, callee=part.path, name=name, candidates=tuple(names), declared=graph.span
+                    at=at.span,
+                    callee=part.path,
+                    name=name,
+                    candidates=tuple(names),
+                    declared=graph.span,
                 )
             )
             return None
@@ -264,7 +297,12 @@ def _arguments(
             return None
         if not isinstance(value, Tensor | None):
             ctx.sink.add(
-                WrongKind(at=at.span, what=f"`{name}` of `{part.path}`", wanted="a tensor", found=describe(value))
+                WrongKind(
+                    at=at.span,
+                    what=f"`{name}` of `{part.path}`",
+                    wanted="a tensor",
+                    found=describe(value),
+                )
             )
             return None
         tensors.append(value)
@@ -327,7 +365,9 @@ def _repeat(
     return ctx.graph.add(payload, inputs, tuple(kinds[k - 1] for k in wanted), at.span)
 
 
-def states(positional: list[object], named: dict[str, object], at: ast.Expr, ctx: Context) -> object:
+def states(
+    positional: list[object], named: dict[str, object], at: ast.Expr, ctx: Context
+) -> object:
     """`states(layers, x, ...)`: the input of a stack and the state after each layer, as a list.
 
     Reports:
@@ -337,7 +377,9 @@ def states(positional: list[object], named: dict[str, object], at: ast.Expr, ctx
     if isinstance(part, Poison):
         return POISON
     if not isinstance(part, PartRef) or not part.stack or ctx.graph is None:
-        ctx.sink.add(WrongKind(at=at.span, what="`states`", wanted="a stack of layers", found=describe(part)))
+        ctx.sink.add(
+            WrongKind(at=at.span, what="`states`", wanted="a stack of layers", found=describe(part))
+        )
         return POISON
     graph = part.definitions[0].methods.get("forward")
     if graph is None:

@@ -21,12 +21,22 @@ class Engine(Protocol):
     """What calls need of the elaborator above them."""
 
     def instantiate(
-        self, block: BlockRef, positional: list[object], named: dict[str, object], at: ast.Expr, ctx: "Context"
+        self,
+        block: BlockRef,
+        positional: list[object],
+        named: dict[str, object],
+        at: ast.Expr,
+        ctx: "Context",
     ) -> object:
         """Bind a block's parameters."""
 
     def function(
-        self, function: FunctionRef, positional: list[object], named: dict[str, object], at: ast.Expr, ctx: "Context"
+        self,
+        function: FunctionRef,
+        positional: list[object],
+        named: dict[str, object],
+        at: ast.Expr,
+        ctx: "Context",
     ) -> object:
         """Run a free function in place."""
 

@@ -20,7 +20,6 @@ from lmmdsl.sema.values import (
     Called,
     Made,
     MethodRef,
-
     ParamRef,
     PartRef,
     Poison,
@@ -111,7 +110,9 @@ def truth(condition: ast.Expr, ctx: Context) -> bool | None:
         return value
     if not isinstance(value, Poison):
         ctx.sink.add(
-            WrongKind(at=condition.span, what="a condition", wanted="true or false", found=describe(value))
+            WrongKind(
+                at=condition.span, what="a condition", wanted="true or false", found=describe(value)
+            )
         )
     return None
 
@@ -166,9 +167,17 @@ def _part_member(part: PartRef, name: str, at: Span, ctx: Context) -> object:
     if name in exposed and part.role == "encoder" and ctx.encoder:
         called = ctx.encoder(part, ctx, at)
         return called.exposed[name] if isinstance(called, Called) else POISON
-    candidates = (*definition.binding, *definition.values, *definition.parts, *definition.methods, *exposed)
+    candidates = (
+        *definition.binding,
+        *definition.values,
+        *definition.parts,
+        *definition.methods,
+        *exposed,
+    )
     ctx.sink.add(
-        UnknownMember(at=at, owner=f"`{part.path}` ({definition.block})", name=name, candidates=candidates)
+        UnknownMember(
+            at=at, owner=f"`{part.path}` ({definition.block})", name=name, candidates=candidates
+        )
     )
     return POISON
 
@@ -207,7 +216,12 @@ def unary(expression: ast.Unary, ctx: Context) -> object:
     if expression.operator != "not" and isinstance(value, Dim | float):
         return value if expression.operator == "+" else -value
     ctx.sink.add(
-        WrongKind(at=expression.span, what=f"`{expression.operator}`", wanted="a number", found=describe(value))
+        WrongKind(
+            at=expression.span,
+            what=f"`{expression.operator}`",
+            wanted="a number",
+            found=describe(value),
+        )
     )
     return POISON
 
@@ -244,13 +258,17 @@ def _repeat(left: object, right: object, expression: ast.Binary, ctx: Context) -
     if not 1 <= times <= MAX_ITEMS:
         at = expression.left.span if made is right else expression.right.span
         ctx.sink.add(
-            BadValue(at=at, what=f"{times} layers", problem=f"a stack holds 1 to {MAX_ITEMS} layers")
+            BadValue(
+                at=at, what=f"{times} layers", problem=f"a stack holds 1 to {MAX_ITEMS} layers"
+            )
         )
         return POISON
     return (made,) * times
 
 
-def _constant(operator: str, left: object, right: object, expression: ast.Binary, ctx: Context) -> object:
+def _constant(
+    operator: str, left: object, right: object, expression: ast.Binary, ctx: Context
+) -> object:
     at = expression.span
     if operator in ("==", "!=") and left is not None:
         same = _plain(left) == _plain(right) and type(_plain(left)) is type(_plain(right))
@@ -287,7 +305,9 @@ def _range(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
         return POISON
     if last - first > MAX_ITEMS:
         ctx.sink.add(
-            BadValue(at=at, what=f"{last - first} steps", problem=f"a range has at most {MAX_ITEMS}")
+            BadValue(
+                at=at, what=f"{last - first} steps", problem=f"a range has at most {MAX_ITEMS}"
+            )
         )
         return POISON
     return tuple(Dim.of(item, Why(str(item), at)) for item in range(first, last))
@@ -323,7 +343,9 @@ def _whole(operator: str, left: Dim, right: Dim, expression: ast.Binary, ctx: Co
         case _:
             result = left.divide(right)
     if result is None:
-        ctx.sink.add(NotDivisible(at=at, what=expression.left.span.text, number=left, divisor=right))
+        ctx.sink.add(
+            NotDivisible(at=at, what=expression.left.span.text, number=left, divisor=right)
+        )
         return POISON
     if result.is_const and abs(result.value) > MAX_NUMBER:
         ctx.sink.add(BadValue(at=at, what="the result", problem="is larger than 2**62"))
@@ -352,7 +374,9 @@ def _fraction(operator: str, left: object, right: object, at: Span, ctx: Context
         "%": python_operator.mod, "**": python_operator.pow,
     }  # fmt: skip
     if any(isinstance(value, Dim) for value in plain):
-        ctx.sink.add(WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=f"{left}, {right}"))
+        ctx.sink.add(
+            WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=f"{left}, {right}")
+        )
         return POISON
     try:
         result = actions[operator](float(plain[0]), float(plain[1]))  # type: ignore[arg-type]
@@ -381,17 +405,23 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
     if isinstance(base, tuple) and len(expression.items) == 1:
         return _list_index(base, expression.items[0], expression, ctx)
     ctx.sink.add(
-        WrongKind(at=expression.span, what="`[ ]`", wanted="a list or a tensor", found=describe(base))
+        WrongKind(
+            at=expression.span, what="`[ ]`", wanted="a list or a tensor", found=describe(base)
+        )
     )
     return POISON
 
 
-def _list_index(items: tuple[object, ...], at: ast.Expr | ast.SliceExpr, expression: ast.IndexExpr, ctx: Context) -> object:
+def _list_index(
+    items: tuple[object, ...], at: ast.Expr | ast.SliceExpr, expression: ast.IndexExpr, ctx: Context
+) -> object:
     if isinstance(at, ast.SliceExpr):
         bounds = [_bound(bound, ctx) for bound in (at.start, at.stop)]
         if any(isinstance(bound, Poison) for bound in bounds):
             return POISON
-        return items[slice(*(b.value if isinstance(b, Dim) and b.is_const else None for b in bounds))]
+        return items[
+            slice(*(b.value if isinstance(b, Dim) and b.is_const else None for b in bounds))
+        ]
     place = number(evaluate(at, ctx), "an index", at.span, ctx)
     if place is None:
         return POISON
@@ -435,7 +465,9 @@ def comprehension(expression: ast.Comprehension, ctx: Context) -> object:
     if not isinstance(items, tuple):
         if not isinstance(items, Poison):
             at = expression.items.span
-            ctx.sink.add(WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items)))
+            ctx.sink.add(
+                WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items))
+            )
         return POISON
     results = []
     for item in items:
@@ -446,7 +478,9 @@ def comprehension(expression: ast.Comprehension, ctx: Context) -> object:
     return tuple(results)
 
 
-def arguments(items: tuple[ast.Argument, ...], ctx: Context) -> tuple[list[object], dict[str, object]]:
+def arguments(
+    items: tuple[ast.Argument, ...], ctx: Context
+) -> tuple[list[object], dict[str, object]]:
     """Positional and named arguments of a call, evaluated."""
     positional = [evaluate(item.value, ctx) for item in items if item.name is None]
     return positional, {item.name: evaluate(item.value, ctx) for item in items if item.name}
@@ -470,7 +504,9 @@ def pipe(expression: ast.Binary, ctx: Context) -> object:
     return calls.call(evaluate(right, ctx), [left], {}, right, ctx)
 
 
-def axes(items: tuple[ast.Expr | ast.RestAxis, ...], ctx: Context, fresh: set[str] | None) -> tuple[Dim | Rest, ...] | None:
+def axes(
+    items: tuple[ast.Expr | ast.RestAxis, ...], ctx: Context, fresh: set[str] | None
+) -> tuple[Dim | Rest, ...] | None:
     """Axes of a shape; capitalised names that are not in scope become run-time symbols when `fresh` is given."""
     shape: list[Dim | Rest] = []
     for item in items:
@@ -481,10 +517,16 @@ def axes(items: tuple[ast.Expr | ast.RestAxis, ...], ctx: Context, fresh: set[st
         value = evaluate(item, ctx)
         if not isinstance(value, Dim):
             if not isinstance(value, Poison):
-                ctx.sink.add(WrongKind(at=item.span, what="an axis", wanted="a whole number", found=show(value)))
+                ctx.sink.add(
+                    WrongKind(
+                        at=item.span, what="an axis", wanted="a whole number", found=show(value)
+                    )
+                )
             return None
         if value.is_const and value.value < 0:
-            ctx.sink.add(BadValue(at=item.span, what=f"axis of size {value}", problem="is negative"))
+            ctx.sink.add(
+                BadValue(at=item.span, what=f"axis of size {value}", problem="is negative")
+            )
             return None
         shape.append(value)
     return tuple(shape)
@@ -500,7 +542,9 @@ def _open_symbols(item: ast.Expr, ctx: Context, fresh: set[str] | None) -> None:
             ctx.scope.names[item.name] = Dim.symbol(item.name)
 
 
-def tensor_type(expression: ast.TypeExpr, ctx: Context, fresh: set[str] | None = None) -> TensorType | None:
+def tensor_type(
+    expression: ast.TypeExpr, ctx: Context, fresh: set[str] | None = None
+) -> TensorType | None:
     """The type that a signature declares.
 
     Reports:
@@ -509,10 +553,13 @@ def tensor_type(expression: ast.TypeExpr, ctx: Context, fresh: set[str] | None =
     kinds = {None: DType.FLOAT, "float": DType.FLOAT, "int": DType.INT, "bool": DType.BOOL}
     if expression.kind not in kinds:
         ctx.sink.add(
-            WrongKind(at=expression.span, what="an element kind", wanted="float, int or bool", found=f"`{expression.kind}`")
+            WrongKind(
+                at=expression.span,
+                what="an element kind",
+                wanted="float, int or bool",
+                found=f"`{expression.kind}`",
+            )
         )
         return None
     shape = axes(expression.axes, ctx, fresh)
     return None if shape is None else TensorType(kinds[expression.kind], shape, expression.optional)
-
-

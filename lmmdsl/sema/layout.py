@@ -35,7 +35,9 @@ class Room:
     context: Dim | None
 
 
-def build_vocab(items: list[ast.Vocabulary], room: Room, overrides: Overrides, ctx: Context) -> Vocab:
+def build_vocab(
+    items: list[ast.Vocabulary], room: Room, overrides: Overrides, ctx: Context
+) -> Vocab:
     """Named tokens with their ids.
 
     Reports:
@@ -57,7 +59,11 @@ def build_vocab(items: list[ast.Vocabulary], room: Room, overrides: Overrides, c
             elif rule.name in SETTINGS:
                 numbers[rule.name] = value
             else:
-                ctx.sink.add(UnknownSetting(at=rule.span, section="vocab", name=rule.name, candidates=SETTINGS))
+                ctx.sink.add(
+                    UnknownSetting(
+                        at=rule.span, section="vocab", name=rule.name, candidates=SETTINGS
+                    )
+                )
     span = items[0].span if items else None
     if span and "base" in numbers and room.rows is not None:
         _check_rows(numbers, tokens, room.rows, span, ctx)
@@ -82,7 +88,9 @@ def _token(
     # One id may serve as end and padding in published models; an image placeholder must be its own.
     if number in spans and "image" in rule.name + spans[number][0]:
         other, first = spans[number]
-        ctx.sink.add(DuplicateId(at=rule.span, token=rule.name, id=number, other=other, first=first))
+        ctx.sink.add(
+            DuplicateId(at=rule.span, token=rule.name, id=number, other=other, first=first)
+        )
     tokens[rule.name] = number
     spans.setdefault(number, (rule.name, rule.span))
 
@@ -116,13 +124,17 @@ def build_layout(
     return layout, splices[0] if splices else None
 
 
-def _segment(source: ast.Segment, vocab: Vocab, splices: list[Splice], ctx: Context) -> Segment | None:
+def _segment(
+    source: ast.Segment, vocab: Vocab, splices: list[Splice], ctx: Context
+) -> Segment | None:
     match source:
         case ast.TextSegment(text=text):
             return Text(text)
         case ast.TokenSegment(name=name):
             if name not in vocab.tokens:
-                ctx.sink.add(UnknownToken(at=source.span, name=name, candidates=tuple(vocab.tokens)))
+                ctx.sink.add(
+                    UnknownToken(at=source.span, name=name, candidates=tuple(vocab.tokens))
+                )
                 return None
             return Token(name, vocab.tokens[name])
         case ast.SlotSegment():
@@ -137,20 +149,29 @@ def _segment(source: ast.Segment, vocab: Vocab, splices: list[Splice], ctx: Cont
 def _slot(source: ast.SlotSegment, ctx: Context) -> Slot | None:
     if source.mark not in (None, "loss"):
         ctx.sink.add(
-            UnknownSetting(at=source.span, section="a slot", name=source.mark or "", candidates=("loss",))
+            UnknownSetting(
+                at=source.span, section="a slot", name=source.mark or "", candidates=("loss",)
+            )
         )
     limit = None
     if source.setting is not None:
         if source.setting.name != "limit":
             ctx.sink.add(
-                UnknownSetting(at=source.setting.span, section="a slot", name=source.setting.name, candidates=("limit",))
+                UnknownSetting(
+                    at=source.setting.span,
+                    section="a slot",
+                    name=source.setting.name,
+                    candidates=("limit",),
+                )
             )
         value = expr.evaluate(source.setting.value, ctx)
         limit = expr.number(value, "limit", source.setting.value.span, ctx)
     return Slot(source.name, source.mark == "loss", limit)
 
 
-def _image(source: ast.SpanSegment, vocab: Vocab, splices: list[Splice], ctx: Context) -> Image | None:
+def _image(
+    source: ast.SpanSegment, vocab: Vocab, splices: list[Splice], ctx: Context
+) -> Image | None:
     value = calls.as_value(expr.evaluate(source.value, ctx), ctx, source.value.span)
     if isinstance(value, Poison):
         return None
@@ -165,7 +186,11 @@ def _image(source: ast.SpanSegment, vocab: Vocab, splices: list[Splice], ctx: Co
     splices.append(Splice(value, number, source.span))
     tokens = value.type.shape[1]
     if not isinstance(tokens, Dim):
-        ctx.sink.add(WrongKind(at=source.span, what="the visual tokens", wanted="a counted axis", found=str(tokens)))
+        ctx.sink.add(
+            WrongKind(
+                at=source.span, what="the visual tokens", wanted="a counted axis", found=str(tokens)
+            )
+        )
         return None
     return Image(Token(source.name, number), tokens, source.value.span.text)
 
@@ -186,4 +211,6 @@ def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:
                 parts.append((f"{{{name}}}", limit or 1))
     needed = sum(count for _, count in parts)
     if needed > room.context.value:
-        ctx.sink.add(ContextOverflow(at=at, parts=tuple(parts), needed=needed, context=room.context))
+        ctx.sink.add(
+            ContextOverflow(at=at, parts=tuple(parts), needed=needed, context=room.context)
+        )

@@ -88,7 +88,12 @@ def _assign(statement: ast.Assign, ctx: Context) -> None:
         if not isinstance(value, Poison):
             found = f"{len(value)} values" if isinstance(value, tuple) else describe(value)
             ctx.sink.add(
-                WrongKind(at=statement.span, what="the right side", wanted=f"{len(names)} values", found=found)
+                WrongKind(
+                    at=statement.span,
+                    what="the right side",
+                    wanted=f"{len(names)} values",
+                    found=found,
+                )
             )
         values = (POISON,) * len(names)
     for name, item in zip(names, values, strict=True):
@@ -119,7 +124,9 @@ def _loop(statement: ast.For, ctx: Context, results: Results) -> None:
     if not isinstance(items, tuple):
         if not isinstance(items, Poison):
             at = statement.items.span
-            ctx.sink.add(WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items)))
+            ctx.sink.add(
+                WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items))
+            )
         return
     for item in items:
         ctx.scope.names[statement.name] = item
@@ -201,7 +208,9 @@ def _returned(
         if want is None or isinstance(value, Poison):
             return None
         if not isinstance(value, Tensor):
-            ctx.sink.add(WrongKind(at=at, what="the result", wanted="a tensor", found=describe(value)))
+            ctx.sink.add(
+                WrongKind(at=at, what="the result", wanted="a tensor", found=describe(value))
+            )
             return None
         if not _same(want, value.type):
             _wrong_result(want, value.type, at, declared.span, ctx)
@@ -213,7 +222,9 @@ def _same(want: TensorType, found: TensorType) -> bool:
     return want.dtype is found.dtype and want.shape == found.shape
 
 
-def _wrong_result(want: TensorType, found: TensorType, at: Span, promised: Span, ctx: Context) -> None:
+def _wrong_result(
+    want: TensorType, found: TensorType, at: Span, promised: Span, ctx: Context
+) -> None:
     sizes: tuple[Dim, ...] = ()
     if len(want.shape) == len(found.shape):
         for left, right in zip(want.shape, found.shape, strict=True):

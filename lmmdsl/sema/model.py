@@ -60,7 +60,9 @@ class Overrides:
 
     def under(self, name: str) -> dict[str, ast.Override]:
         """Overrides `name.parameter`, by parameter."""
-        found = {path[1]: item for path, item in self.items.items() if len(path) == 2 and path[0] == name}
+        found = {
+            path[1]: item for path, item in self.items.items() if len(path) == 2 and path[0] == name
+        }
         self.used |= {(name, key) for key in found}
         return found
 
@@ -75,7 +77,9 @@ class Models(Blocks):
         self.encode = GraphBuilder()
         self._encoded: dict[str, object] = {}
 
-    def define(self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body) -> object:
+    def define(
+        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+    ) -> object:
         """Work out one named item, with the overrides that name it."""
         if isinstance(item, ast.Let) and (override := self.overrides.take((item.name,))):
             item = replace(item, value=override.value)
@@ -103,12 +107,16 @@ class Models(Blocks):
         if not changes or not isinstance(item.value, ast.CallExpr):
             return item
         function = expr.evaluate(item.value.function, ctx)
-        names = [p.name for p in function.block.parameters] if isinstance(function, BlockRef) else []
+        names = (
+            [p.name for p in function.block.parameters] if isinstance(function, BlockRef) else []
+        )
         arguments = []
         for place, argument in enumerate(item.value.arguments):
             name = argument.name or (names[place] if place < len(names) else None)
             change = changes.pop(name, None) if name else None
-            arguments.append(replace(argument, value=change.value, span=change.span) if change else argument)
+            arguments.append(
+                replace(argument, value=change.value, span=change.span) if change else argument
+            )
         for name, change in changes.items():
             arguments.append(ast.Argument(span=change.span, name=name, value=change.value))
         return replace(item, value=replace(item.value, arguments=tuple(arguments)))
@@ -119,7 +127,12 @@ class Models(Blocks):
             if path not in self.overrides.used:
                 known = tuple(ctx.scope.names)
                 ctx.sink.add(
-                    BadOverride(at=item.span, path=".".join(path), problem="names nothing in this model", candidates=known)
+                    BadOverride(
+                        at=item.span,
+                        path=".".join(path),
+                        problem="names nothing in this model",
+                        candidates=known,
+                    )
                 )
 
     # ---- components ----
@@ -149,9 +162,13 @@ class Models(Blocks):
         """`encode(pixel_values) -> features`."""
         if splice is None:
             return None
-        return self.encode.finish((("result", splice.value.value),), splice.span, "Encode images into visual tokens.")
+        return self.encode.finish(
+            (("result", splice.value.value),), splice.span, "Encode images into visual tokens."
+        )
 
-    def text_graphs(self, splice: Splice | None, scope: Scope, ctx: Context, block: ast.Block) -> dict[str, Graph]:
+    def text_graphs(
+        self, splice: Splice | None, scope: Scope, ctx: Context, block: ast.Block
+    ) -> dict[str, Graph]:
         """`embed`, `decode` and `logits`, where the model has an LLM.
 
         Reports:
@@ -163,10 +180,17 @@ class Models(Blocks):
         if not isinstance(llm, PartRef) or llm.stack:
             return {}
         definition = llm.definitions[0]
-        missing = [method for method in ("embed", "forward", "logits") if method not in definition.methods]
+        missing = [
+            method for method in ("embed", "forward", "logits") if method not in definition.methods
+        ]
         for method in missing:
             ctx.sink.add(
-                UnknownMember(at=llm.span, owner=definition.block, name=method, candidates=tuple(definition.methods))
+                UnknownMember(
+                    at=llm.span,
+                    owner=definition.block,
+                    name=method,
+                    candidates=tuple(definition.methods),
+                )
             )
         if missing:
             return {}
@@ -188,7 +212,9 @@ class Models(Blocks):
             result = self._method(llm, "embed", [ids], at, inner)
             return self._finish(graph, result, at, "Embed token ids.")
         rows = graph.input("features", replace(splice.value.type, optional=True), at)
-        is_image = _name(graph, calls.apply("equal", [ids, Dim.of(splice.token)], {}, at, inner), "is_image")
+        is_image = _name(
+            graph, calls.apply("equal", [ids, Dim.of(splice.token)], {}, at, inner), "is_image"
+        )
         # The placeholder may lie outside the vocabulary; its own embedding never matters.
         text_ids = calls.apply("where", [is_image, Dim.of(0), ids], {}, at, inner)
         text_ids = _name(graph, text_ids, "text_ids")
@@ -200,7 +226,9 @@ class Models(Blocks):
             ctx.sink.add(VisualWidth(at=at, visual=visual, llm=width))
             return None
         result = calls.apply("splice", [words, is_image, rows], {}, at, inner)
-        return self._finish(graph, result, at, "Embed token ids and put visual tokens at their placeholders.")
+        return self._finish(
+            graph, result, at, "Embed token ids and put visual tokens at their placeholders."
+        )
 
     def _decode(self, llm: PartRef, ctx: Context) -> Graph | None:
         graph = GraphBuilder()
@@ -209,9 +237,13 @@ class Models(Blocks):
         embedded = definition.methods["embed"]
         width = embedded.type_of(embedded.outputs[0][1]).shape[-1]
         batch, tokens, seen = (Dim.symbol(name) for name in "BTS")
-        embeds = graph.input("inputs_embeds", TensorType(DType.FLOAT, (batch, tokens, width)), llm.span)
+        embeds = graph.input(
+            "inputs_embeds", TensorType(DType.FLOAT, (batch, tokens, width)), llm.span
+        )
         positions = graph.input("position_ids", TensorType(DType.INT, (batch, tokens)), llm.span)
-        keys = graph.input("attention_mask", TensorType(DType.BOOL, (batch, seen), optional=True), llm.span)
+        keys = graph.input(
+            "attention_mask", TensorType(DType.BOOL, (batch, seen), optional=True), llm.span
+        )
         result = self._method(llm, "forward", [embeds, positions, keys], llm.span, inner)
         return self._finish(graph, result, llm.span, "Run the decoder over embeddings.")
 
@@ -224,7 +256,9 @@ class Models(Blocks):
         result = self._method(llm, "logits", [hidden], llm.span, inner)
         return self._finish(graph, result, llm.span, "Score the vocabulary.")
 
-    def _method(self, llm: PartRef, method: str, tensors: list[object], at: Span, ctx: Context) -> object:
+    def _method(
+        self, llm: PartRef, method: str, tensors: list[object], at: Span, ctx: Context
+    ) -> object:
         if any(isinstance(tensor, Poison) for tensor in tensors):
             return POISON
         here = ast.Name(span=at, name=llm.path)
@@ -257,4 +291,3 @@ def _name(graph: GraphBuilder, value: object, name: str) -> object:
 def role_list(roles: dict[str, str]) -> tuple[Role, ...]:
     """Roles in source order."""
     return tuple(Role(kind, part) for part, kind in roles.items())
-

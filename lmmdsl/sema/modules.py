@@ -93,7 +93,9 @@ class Modules:
         source = self.loader.module(item.module, file, self.sink)
         if source is None or len(self.parsed) > MAX_MODULES:
             candidates = self.loader.modules(file)
-            self.sink.add(ModuleNotFound(at=item.module_span, module=item.module, candidates=candidates))
+            self.sink.add(
+                ModuleNotFound(at=item.module_span, module=item.module, candidates=candidates)
+            )
             return None
         if source.name in self._open and source not in self._scopes:
             start = self._open.index(source.name)
@@ -103,7 +105,9 @@ class Modules:
         names = self.scope(source).names
         if item.name not in names:
             own = tuple(name for name in names)
-            self.sink.add(NotInModule(at=item.span, module=item.module, name=item.name, candidates=own))
+            self.sink.add(
+                NotInModule(at=item.span, module=item.module, name=item.name, candidates=own)
+            )
             return None
         return names[item.name]
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.inject import SelectorMatchesNothing
 from lmmdsl.diag.codes.types import UnknownSetting
-from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart, UnknownMappedPart
+from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Definition, Instance, Param, Stack, walk
+from lmmdsl.graph.ir import Definition, Param, walk
 from lmmdsl.graph.program import LoraRule, Stage, Weights
 from lmmdsl.sema import expr
-from lmmdsl.sema.blocks import naming_rules
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.naming import checked_rules, naming_rules
 from lmmdsl.sema.select import near_misses, select
 from lmmdsl.sema.values import OpRef, Poison, Scope
 from lmmdsl.syntax import ast
@@ -39,12 +39,16 @@ def build_stage(item: ast.StageDecl, root: Definition, ctx: Context) -> Stage:
     return Stage(item.name, tuple(dict.fromkeys(train)), tuple(lora), item.span)
 
 
-def _paths(selector: ast.Selector, item: ast.StageDecl, root: Definition, ctx: Context) -> tuple[str, ...]:
+def _paths(
+    selector: ast.Selector, item: ast.StageDecl, root: Definition, ctx: Context
+) -> tuple[str, ...]:
     paths = select(selector, root, ctx)
     if not paths and not is_broken(_head(selector), root, ctx):
         candidates = near_misses(selector, root, ctx)
         ctx.sink.add(
-            TrainsMissingPart(at=selector.span, stage=item.name, path=selector.span.text, candidates=candidates)
+            TrainsMissingPart(
+                at=selector.span, stage=item.name, path=selector.span.text, candidates=candidates
+            )
         )
     return paths
 
@@ -65,7 +69,9 @@ def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Co
         value = expr.evaluate(setting.value, ctx)
         if setting.name not in numbers:
             ctx.sink.add(
-                UnknownSetting(at=setting.span, section="lora", name=setting.name, candidates=tuple(numbers))
+                UnknownSetting(
+                    at=setting.span, section="lora", name=setting.name, candidates=tuple(numbers)
+                )
             )
         elif isinstance(value, Dim | float):
             numbers[setting.name] = float(value.value if isinstance(value, Dim) else value)
@@ -85,47 +91,8 @@ def build_weights(item: ast.Naming, root: Definition, ctx: Context) -> Weights:
     Reports:
         E0708 for a rule that names no part.
     """
-    rules = tuple(naming_rules(item, ctx))
-    for rule in rules:
-        for path in rule.ours:
-            head = path.partition(".")[0]
-            if not _exists(root, path) and not is_broken(head, root, ctx):
-                ctx.sink.add(
-                    UnknownMappedPart(at=rule.span, scheme=item.scheme, path=path, candidates=tuple(root.parts))
-                )
+    rules = checked_rules(item.scheme, naming_rules(item, ctx), root, ctx)
     return Weights(item.scheme, item.repository or "", rules, item.span)
-
-
-def check_naming(definition: Definition, ctx: Context) -> None:
-    """Check the `naming` sections of a block.
-
-    Reports:
-        E0708 for a rule that names no part.
-    """
-    for scheme, rules in definition.naming.items():
-        for rule in rules:
-            for path in rule.ours:
-                if not _exists(definition, path):
-                    ctx.sink.add(
-                        UnknownMappedPart(at=rule.span, scheme=scheme, path=path, candidates=tuple(definition.parts))
-                    )
-
-
-def _exists(definition: Definition, path: str) -> bool:
-    head, _, rest = path.partition(".")
-    match definition.parts.get(head):
-        case Param():
-            return not rest
-        case Instance(definition=inner):
-            return not rest or _exists(inner, rest)
-        case Stack(definitions=layers):
-            number, _, inner_path = rest.partition(".")
-            if not rest:
-                return True
-            fits = number.isdigit() and int(number) < len(layers)
-            return fits and (not inner_path or _exists(layers[int(number)], inner_path))
-        case _:
-            return False
 
 
 def build_preprocess(item: ast.Section, ctx: Context) -> Mapping[str, object]:
@@ -139,7 +106,9 @@ def build_preprocess(item: ast.Section, ctx: Context) -> Mapping[str, object]:
     for setting in item.settings:
         if setting.name not in PREPROCESS:
             ctx.sink.add(
-                UnknownSetting(at=setting.span, section="preprocess", name=setting.name, candidates=PREPROCESS)
+                UnknownSetting(
+                    at=setting.span, section="preprocess", name=setting.name, candidates=PREPROCESS
+                )
             )
             continue
         value = expr.evaluate(setting.value, ctx.inside(words))
@@ -171,7 +140,9 @@ def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
             return
         candidates = near_misses(item.selector, root, ctx)
         ctx.sink.add(
-            SelectorMatchesNothing(at=item.selector.span, selector=item.selector.span.text, candidates=candidates)
+            SelectorMatchesNothing(
+                at=item.selector.span, selector=item.selector.span.text, candidates=candidates
+            )
         )
         return
     ctx.sink.add(NotInBackend(at=item.span, backend="every backend", what=f"`inject {item.verb}`"))

@@ -8,7 +8,6 @@ from lmmdsl.sema.context import Context
 from lmmdsl.syntax import ast
 
 
-
 def select(selector: ast.Selector, root: Definition, ctx: Context) -> tuple[str, ...]:
     """Paths that a selector matches, in tree order; empty when it matches nothing."""
     found: list[tuple[str, object]] = [("", root)]
@@ -54,7 +53,9 @@ def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[s
             return [(f"{here}.{layer}", part.definitions[layer]) for layer in picked]
 
 
-def _inner(selector: ast.Selector, path: str, item: object, ctx: Context) -> list[tuple[str, object]]:
+def _inner(
+    selector: ast.Selector, path: str, item: object, ctx: Context
+) -> list[tuple[str, object]]:
     found = [(path, item)]
     for step in selector.steps:
         found = [match for at, inner in found for match in _step(step, at, inner, ctx)]

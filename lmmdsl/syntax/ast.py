@@ -118,7 +118,16 @@ class Comprehension(Syntax):
 
 
 Expr = (
-    Literal | Name | Member | CallExpr | IndexExpr | Unary | Binary | Choice | ListExpr | Comprehension
+    Literal
+    | Name
+    | Member
+    | CallExpr
+    | IndexExpr
+    | Unary
+    | Binary
+    | Choice
+    | ListExpr
+    | Comprehension
 )
 
 

@@ -9,7 +9,6 @@ from lark.tree import Meta
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
 
-
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _ESCAPED = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
@@ -115,7 +114,9 @@ class Builder(Transformer[Any, Any]):
 
     def part(self, meta: Meta, children: list[Any]) -> ast.PartDecl:
         name, value = children
-        return ast.PartDecl(span=self.at(meta), name=str(name), name_span=self.at(name), value=value)
+        return ast.PartDecl(
+            span=self.at(meta), name=str(name), name_span=self.at(name), value=value
+        )
 
     def role(self, meta: Meta, children: list[Any]) -> ast.PartDecl:
         role, name, value = children
@@ -398,9 +399,7 @@ class Builder(Transformer[Any, Any]):
         return ast.Literal(span=self.at(meta), value=None)
 
     def sequence(self, meta: Meta, children: list[Any]) -> ast.ListExpr:
-        return ast.ListExpr(
-            span=self.at(meta), items=tuple(c for c in children if c is not None)
-        )
+        return ast.ListExpr(span=self.at(meta), items=tuple(c for c in children if c is not None))
 
     def comprehension(self, meta: Meta, children: list[Any]) -> ast.Comprehension:
         item, name, items, condition = children
@@ -448,15 +447,11 @@ class Builder(Transformer[Any, Any]):
 
     def member(self, meta: Meta, children: list[Any]) -> ast.Member:
         base, name = children
-        return ast.Member(
-            span=self.at(meta), base=base, name=str(name), name_span=self.at(name)
-        )
+        return ast.Member(span=self.at(meta), base=base, name=str(name), name_span=self.at(name))
 
     def call(self, meta: Meta, children: list[Any]) -> ast.CallExpr:
         function, *arguments = children
-        return ast.CallExpr(
-            span=self.at(meta), function=function, arguments=tuple(arguments)
-        )
+        return ast.CallExpr(span=self.at(meta), function=function, arguments=tuple(arguments))
 
     def argument(self, meta: Meta, children: list[Any]) -> ast.Argument:
         name, value = children

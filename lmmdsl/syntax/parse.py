@@ -108,7 +108,9 @@ def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, S
         )
     except VisitError as error:
         span = Span(file, start, start)
-        return None, BadLiteral(at=_literal(error, file, start) or span, problem=str(error.orig_exc))  # type: ignore[return-value]
+        return None, BadLiteral(
+            at=_literal(error, file, start) or span, problem=str(error.orig_exc)
+        )  # type: ignore[return-value]
     except RecursionError:
         return None, TooLarge(at=Span(file, start, start), what="nested operators", limit=900)  # type: ignore[return-value]
 

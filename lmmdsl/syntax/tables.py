@@ -82,5 +82,7 @@ def _save(parser: Lark, path: Path) -> None:
 def _load(stored: list[dict[str, Any]]) -> Lark:
     data, memo = stored
     table = data["parser"]["parser"]
-    table["states"] = {int(state): moves for state, moves in table["states"].items()}  # JSON keys are strings
-    return Lark._load_from_dict(data, {int(key): item for key, item in memo.items()})
+    table["states"] = {
+        int(state): moves for state, moves in table["states"].items()
+    }  # JSON keys are strings
+    return Lark._load_from_dict(data, {int(key): item for key, item in memo.items()})  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,87 @@
+"""`naming` and `weights` sections: rules with their numbers worked out, checked against the parts."""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from lmmdsl.diag.codes.weights import UnknownMappedPart
+from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Stack
+from lmmdsl.sema import expr
+from lmmdsl.sema.context import Context
+from lmmdsl.syntax import ast
+
+
+class Standing(Enum):
+    """What a rule's path is to a definition."""
+
+    PRESENT = 1
+    LEFT_OUT = 2  # the block may have it, this binding does not
+    UNKNOWN = 3
+
+
+def declared_names(items: Iterable[object]) -> frozenset[str]:
+    """Names of all parts that a block may have, whatever its conditions."""
+    found: set[str] = set()
+    for item in items:
+        match item:
+            case ast.PartDecl(name=name) | ast.LearnedDecl(name=name):
+                found.add(name)
+            case ast.If(yes=yes, no=no):
+                found |= declared_names((*yes, *no))
+            case ast.For(body=body):
+                found |= declared_names(body)
+    return frozenset(found)
+
+
+def naming_rules(item: ast.Naming, ctx: Context) -> list[NamingRule]:
+    """Rules of a `naming` or `weights` section, their numbers worked out."""
+    rules = []
+    for line in item.lines:
+        groups = 1
+        if line.groups is not None:
+            groups = expr.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
+        rules.append(
+            NamingRule(line.ours, line.theirs, line.span, groups, line.transposed, line.scheme)
+        )
+    return rules
+
+
+def checked_rules(
+    scheme: str, rules: Iterable[NamingRule], definition: Definition, ctx: Context
+) -> tuple[NamingRule, ...]:
+    """The rules whose parts this binding has.
+
+    Reports:
+        E0708 for a rule that names no part that the block could have.
+    """
+    kept = []
+    for rule in rules:
+        standings = {path: standing(definition, path) for path in rule.ours}
+        for path, found in standings.items():
+            if found is Standing.UNKNOWN:
+                known = tuple(definition.parts)
+                ctx.sink.add(
+                    UnknownMappedPart(at=rule.span, scheme=scheme, path=path, candidates=known)
+                )
+        if all(found is Standing.PRESENT for found in standings.values()):
+            kept.append(rule)
+    return tuple(kept)
+
+
+def standing(definition: Definition, path: str) -> Standing:
+    """Whether a dotted path is a part of the tree, one that this binding leaves out, or unknown."""
+    head, _, rest = path.partition(".")
+    part = definition.parts.get(head)
+    if part is None:
+        return Standing.LEFT_OUT if head in definition.declared else Standing.UNKNOWN
+    match part:
+        case Param():
+            return Standing.UNKNOWN if rest else Standing.PRESENT
+        case Instance(definition=inner):
+            return standing(inner, rest) if rest else Standing.PRESENT
+        case Stack(definitions=layers):
+            number, _, inner_path = rest.partition(".")
+            if not rest:
+                return Standing.PRESENT
+            if not number.isdigit() or int(number) >= len(layers):
+                return Standing.UNKNOWN
+            return standing(layers[int(number)], inner_path) if inner_path else Standing.PRESENT
