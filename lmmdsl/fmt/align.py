@@ -43,7 +43,7 @@ def align_remarks(rows: Sequence[Row]) -> list[str]:
     for run in _runs(rows, _remark_column):
         if _remark_column(run[0]):
             width = max(len(row.text.rstrip()) for row in run)
-            found += (str(Row(row.text.rstrip().ljust(width), row.remarks)) for row in run)
+            found += (f"{row.text.rstrip():{width}}  {row.remarks[0].text}" for row in run)
         else:
             found += map(str, run)
     return found

@@ -171,13 +171,14 @@ class Items(Expressions):
     def _layout(self, node: Branch) -> Doc:
         """The segments of a layout: on one line, or in the author's lines."""
         header, (opening, *segments, closing), _ = _split(node)
-        head, end = (self._header(header), self.doc(opening)), self.doc(closing)
-        if not segments and not closing.first.before:
-            return (*head, end)
-        if segments and _stays(segments, closing.first):
+        head = (self._header(header), self.doc(opening))
+        end = closing.first
+        if not segments and not end.before:
+            return (*head, self.doc(closing))
+        if segments and _stays(segments, end):
             inner: Doc = (Line(), Fill(tuple(map(self.doc, segments))))
-            return Group((*head, Nest(inner), Line(), end))
-        return (*head, Nest((Hard(), self.lines(segments, closing.first, ""))), Hard(), end)
+            return Group((*head, Nest(inner), Line(), self.doc(closing)))
+        return (*head, Nest((Hard(), self.lines(segments, end, ""))), Hard(), self.doc(closing))
 
 
 def _beside(row: _Entry, mark: str, entry: _Entry) -> _Entry:
