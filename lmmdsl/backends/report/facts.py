@@ -1,0 +1,82 @@
+"""Facts of a program that several reports show: blocks with their bindings, sizes, entry of visual tokens."""
+
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Apply, Definition, Graph, Input, Instance, Part, Stack
+from lmmdsl.graph.program import Program
+
+
+def title(program: Program) -> str:
+    """Name of a model with its variant."""
+    return f"{program.name} {program.variant}" if program.variant else program.name
+
+
+def show(value: object) -> str:
+    """A bound parameter as the language writes it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case tuple():
+            return f"[{', '.join(map(show, value))}]"
+        case Dim() | int() | float() | str():
+            return str(value)
+        case _:
+            return str(getattr(value, "name", value))
+
+
+def block_of(part: Part) -> str:
+    """What a part is: its block, `24 x Layer` for a stack, the shape of a parameter."""
+    match part:
+        case Instance():
+            return part.definition.block
+        case Stack():
+            blocks = dict.fromkeys(layer.block for layer in part.definitions)
+            return f"{len(part.definitions)} x {' | '.join(blocks)}"
+        case _:
+            return f"[{', '.join(map(str, part.shape))}]"
+
+
+def definition_of(program: Program, kind: str) -> Definition | None:
+    """The definition of the first part with a role."""
+    part = program.full.parts.get(program.role(kind) or "")
+    return part.definition if isinstance(part, Instance) else None
+
+
+def sizes_of(definition: Definition) -> str:
+    """Name, width and depth of a block: `Decoder, width 4096, depth 32`."""
+    sizes = (
+        f"{name} {show(definition.binding[name])}"
+        for name in ("width", "depth")
+        if name in definition.binding
+    )
+    return ", ".join([definition.block, *sizes])
+
+
+def resolution(program: Program) -> str:
+    """Height and width of the images that enter: `336 x 336`."""
+    graph = program.root.methods.get("encode")
+    if graph is None:
+        return "-"
+    images = (graph.type_of(value).shape for value in graph.inputs)
+    return ", ".join(f"{shape[-2]} x {shape[-1]}" for shape in images if len(shape) == 4) or "-"
+
+
+def entry(program: Program) -> str:
+    """How visual features reach the LLM."""
+    graph = program.root.methods.get("embed")
+    if graph is None:
+        return "-"
+    return "in the input sequence" if _splices(graph) else "none"
+
+
+def _splices(graph: Graph) -> bool:
+    optional = {
+        index
+        for index, node in enumerate(graph.nodes)
+        if isinstance(node.payload, Input) and node.types[0].optional
+    }
+    reads = (
+        v.node for node in graph.nodes if isinstance(node.payload, Apply) for v in node.inputs if v
+    )
+    return any(index in optional for index in reads)
