@@ -1,0 +1,177 @@
+"""Statements of methods, items of blocks and models, files."""
+
+from dataclasses import dataclass
+
+from lmmdsl.syntax.ast.expressions import Argument, Expr, Name, RestAxis, Syntax, TypeExpr
+from lmmdsl.syntax.ast.sections import (
+    Inject,
+    LayoutDecl,
+    Naming,
+    PartDecl,
+    Section,
+    SourceDecl,
+    StageDecl,
+    Variant,
+    Visibility,
+    Vocabulary,
+)
+from lmmdsl.text.source import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign(Syntax):
+    """`a, b = value`."""
+
+    names: tuple[Name, ...]
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return(Syntax):
+    """`return value` or `return name = value, ...`."""
+
+    values: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expose(Syntax):
+    """`expose name = value`: a value that callers may read from the call (`vision.hidden[-2]`)."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Require(Syntax):
+    """`require condition, "message"`."""
+
+    condition: Expr
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class If(Syntax):
+    """Compile-time choice between items or statements."""
+
+    condition: Expr
+    yes: "tuple[Item | Statement, ...]"
+    no: "tuple[Item | Statement, ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class For(Syntax):
+    """Compile-time repetition of items or statements."""
+
+    name: str
+    items: Expr
+    body: "tuple[Item | Statement, ...]"
+
+
+Statement = Assign | Return | Expose | Require | If | For
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter(Syntax):
+    """A compile-time parameter; required when `default` is None."""
+
+    name: str
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputDecl(Syntax):
+    """A tensor argument of a method."""
+
+    name: str
+    type: TypeExpr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultDecl(Syntax):
+    """A promised result."""
+
+    name: str | None
+    type: TypeExpr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Let(Syntax):
+    """`name = value` outside a method: a compile-time number, or in a model also a value."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedDecl(Syntax):
+    """`name: param [axes] = init`; `fixed` for stored tensors that never train."""
+
+    name: str
+    trained: bool
+    axes: tuple[Expr | RestAxis, ...]
+    init: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method(Syntax):
+    """A method of a block, a flow of a model (`flow`), or a free function (with compile-time `parameters`)."""
+
+    name: str
+    name_span: Span
+    inputs: tuple[InputDecl, ...]
+    results: tuple[ResultDecl, ...]
+    body: tuple[Statement, ...]
+    doc: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+Item = (
+    Let
+    | PartDecl
+    | LearnedDecl
+    | Method
+    | Naming
+    | Require
+    | If
+    | For
+    | Section
+    | SourceDecl
+    | Vocabulary
+    | Variant
+    | LayoutDecl
+    | Visibility
+    | Inject
+    | StageDecl
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import(Syntax):
+    """`from module import name as alias`, one per name."""
+
+    module: str
+    module_span: Span
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block(Syntax):
+    """A block or (with `is_model`) a model."""
+
+    name: str
+    name_span: Span
+    parameters: tuple[Parameter, ...]
+    items: tuple[Item, ...]
+    doc: str
+    is_model: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module(Syntax):
+    """One file."""
+
+    doc: str
+    imports: tuple[Import, ...]
+    blocks: tuple[Block, ...]
+    functions: tuple[Method, ...]
