@@ -104,8 +104,9 @@ class Scope:
         if others or len(atoms) != 1 or not isinstance(atoms[0], Symbol):
             return
         (symbol,) = symbols
-        known = self._measured.get(symbol)
-        if known is None or (factor, offset) == (1, 0) != (known.factor, known.offset):
+        # Later arguments are the ones that all layers of a stack share, so equal sizes of different
+        # layers become the same computation.
+        if symbol not in self._measured or (factor, offset) == (1, 0):
             self._measured[symbol] = Measured(place.value, place.axis, factor, offset)
 
     def add(
@@ -266,6 +267,8 @@ class Scope:
         source = self.shapes.get(inputs[0] or "") if inputs else None
         if kind == "Reshape":
             shape = self._pending.get(inputs[1] or "")
+            if shape and any(size.is_const and size.value < 0 for size in shape):
+                return
         elif kind == "Transpose" and source is not None and "perm" in attributes:
             shape = tuple(source[axis] for axis in attributes["perm"])
         elif kind == "Cast":
