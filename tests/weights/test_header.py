@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -85,10 +86,8 @@ def test_no_bytes_crash_the_reader(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "noise.safetensors"
     file.write_bytes(content)
 
-    try:
+    with suppress(HeaderError):
         read_checkpoint(file)
-    except HeaderError:
-        pass
 
 
 def test_missing_and_special_files_are_errors(tmp_path):

@@ -211,3 +211,13 @@ def test_a_failed_run_leaves_the_previous_checkpoint_whole(tmp_path, monkeypatch
 
     assert {f.name for f in tmp_path.iterdir()} == {"model.safetensors"}
     assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_a_module_that_lost_its_parameters_is_refused(tmp_path):
+    net = module(mapped())
+    save_weights(net, tmp_path)
+    del net.proj.bias
+
+    for act in (load_weights, save_weights):
+        with pytest.raises(ValueError, match=r"no longer holds `proj\.bias`"):
+            act(net, tmp_path)

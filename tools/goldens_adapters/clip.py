@@ -62,9 +62,11 @@ def _model(case: Case, results: dict[str, str], *, prefix: str, scheme: str, par
     wanted = {name: text for name, text in results.items() if name in case.outputs}
     types = ", ".join(f"{name}: {shape(case.outputs[name])}" for name in wanted)
     image = ", ".join(map(str, case.inputs["image"].shape[1:]))
-    return f"""from std.nn          import LayerNorm
-from std.tokens      import drop_first
-from std.vision.clip import ClipVit
+    used = {"LayerNorm": "std.nn", "drop_first": "std.tokens"}
+    body = " ".join([part, *wanted.values()])
+    imports = "\n".join(f"from {file} import {name}" for name, file in used.items() if name in body)
+    return f"""from std.vision.clip import ClipVit
+{imports}
 
 model Golden {{
   encoder vision: ClipVit({arguments(settings)})

@@ -154,6 +154,7 @@ class OnnxRunner:
         _, self._coverage = find_naming(spec.program, weights)
         self._options = ort.SessionOptions()
         self._options.intra_op_num_threads = 1
+        self._options.log_severity_level = 3
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         export(spec.program, folder, loads=self._coverage.loads)
@@ -210,7 +211,7 @@ class OnnxRunner:
             x.path: take(read_whole(x.tensor), x.source).numpy() for x in self._coverage.loads
         }
         embed_weights(part, arrays, element=options.floats)
-        values = {tap.path: tap.values[0] for tap in part.taps}
+        values = {tap.path: tap.values[0] for tap in part.taps if tap.method == "forward"}
         known = {
             item.name: item for item in (*part.model.graph.value_info, *part.model.graph.output)
         }

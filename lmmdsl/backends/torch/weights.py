@@ -81,7 +81,11 @@ def program_of(net: nn.Module) -> Program:
 
 
 def locate(net: nn.Module) -> dict[str, Place]:
-    """Where the module keeps each parameter of the program, in the module's order."""
+    """Where the module keeps each parameter of the program, in the module's order.
+
+    Raises:
+        ValueError: it does not keep them any more (after `optimize_for_cpu`, say).
+    """
     packed: Mapping[str, tuple[str, ...]] = getattr(net, "lmm_packed", {})
     rows = dict(program_of(net).root.params())
     places: dict[str, Place] = {}
@@ -93,7 +97,12 @@ def locate(net: nn.Module) -> dict[str, Place]:
             start += count
         if owner not in packed:
             places[owner] = Place(owner)
-    return places
+    lost = [path for path in rows if path not in places]
+    if lost:
+        raise ValueError(
+            f"{type(net).__name__} no longer holds `{lost[0]}` and {len(lost) - 1} more"
+        )
+    return {path: place for path, place in places.items() if path in rows}
 
 
 def value_at(net: nn.Module, place: Place) -> Tensor:
