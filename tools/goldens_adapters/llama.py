@@ -48,9 +48,5 @@ def run(case: Case, runner: Runner) -> Outputs:
 
 def continue_rows(runner: Runner, ids: Array, mask: Array, count: int) -> Array:
     """Greedy continuation of every row by itself, without its padding: [B, count]."""
-    rows = []
-    for row, real in zip(ids, mask, strict=True):
-        prompt = row[real][None]
-        embeds = runner.embed(prompt, None)
-        rows.append(runner.greedy(embeds, np.ones_like(prompt, bool), count))
-    return np.concatenate(rows)
+    rows = (row[real][None] for row, real in zip(ids, mask, strict=True))
+    return np.concatenate([runner.greedy(row, count) for row in rows])

@@ -42,8 +42,8 @@ class Runner(Protocol):
     def decode(self, embeds: Array, mask: Array, taps: Taps) -> Outputs:
         """Embeddings [B, T, D] and mask [B, T] to `logits` [B, T, V]."""
 
-    def greedy(self, embeds: Array, mask: Array, count: int) -> Array:
-        """The `count` most likely ids after a prompt, through the cache: [B, count]."""
+    def greedy(self, ids: Array, count: int) -> Array:
+        """The most likely ids after prompts [B, T] without padding, through the cache: [B, count]."""
 
     def flow(self, name: str, inputs: Mapping[str, Array]) -> Outputs:
         """An explicit flow of the model: its outputs by name."""
@@ -127,9 +127,10 @@ class TorchRunner:
         logits, _ = self._call("logits", {"hidden": hidden.numpy()}, {})
         return {"logits": logits.numpy(), **seen}
 
-    def greedy(self, embeds: Array, mask: Array, count: int) -> Array:
+    def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""
-        raise NotImplementedError
+        made = self.net.generate(torch.from_numpy(ids), max_new_tokens=count, stop_ids=())
+        return made[:, -count:].numpy()
 
     def flow(self, name: str, inputs: Mapping[str, Array]) -> Outputs:
         """See `Runner`."""
@@ -186,10 +187,10 @@ class OnnxRunner:
         }
         return {"logits": logits} | self._tapped("decoder_model_merged", feeds | past, taps)
 
-    def greedy(self, embeds: Array, mask: Array, count: int) -> Array:
+    def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""
         made: list[Array] = []
-        cache, mask = None, mask.astype(np.int64)
+        cache, mask, embeds = None, np.ones_like(ids), self.embed(ids, None)
         for _ in range(count):
             logits, cache = self._package.decode(embeds, mask, cache)
             made.append(logits[:, -1].argmax(-1))
