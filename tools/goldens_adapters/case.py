@@ -48,6 +48,12 @@ class Case:
         """The reference's weights under the reference's names."""
         return self.folder / "weights.safetensors"
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """Outputs that an adapter may leave out."""
+        names = self.facts.get("optional_outputs") or ()
+        return frozenset(name.removeprefix("out.") for name in names)
+
     def config(self, section: str) -> dict[str, Any]:
         """Sizes of one part of the system."""
         return dict(self.facts["config"].get(section, {}))
