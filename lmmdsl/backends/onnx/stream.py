@@ -19,7 +19,7 @@ from lmmdsl.backends.onnx.protos import NUMPY
 from lmmdsl.backends.onnx.scope import OnnxError
 from lmmdsl.backends.onnx.weights import BYTES, DATA_FILE, KINDS, Job, Plan
 
-PIECE = 64 << 20  # bytes per system call
+PIECE = 1 << 30  # bytes per system call
 BUFFER = 1 << 20  # bytes, where copying is left to us
 CUT_SHORT = "a weight file ended early: it changed while it was read"
 CHUNK = 1 << 20  # elements converted at a time
