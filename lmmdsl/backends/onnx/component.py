@@ -59,6 +59,7 @@ class MainGraph:
         self._rests = open_axes(tuple((ranks or {}).items()))
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
+        self._renamed: dict[str, str] = {}
 
     def frame(self, graph: Graph) -> Frame:
         """The root at work, with run-time sizes under their public names."""
@@ -98,10 +99,12 @@ class MainGraph:
     def output(self, name: str, value: str, kind: TensorType) -> None:
         """Declare a graph output."""
         declared = {item.name for item in self._outputs}
+        value = self._renamed.get(value, value)  # one value may be two outputs
         if value in declared or not self.scope.makes(value, since=0) or self.scope.is_shared(value):
             value = self.node("Identity", value)
         self.scope.fresh(name)
         self.scope.rename(value, name, since=0)
+        self._renamed[value] = name
         self._outputs.append(make_value(name, kind, self.options.floats))
 
     def pasts(self, method: str) -> tuple[Slot, ...]:
