@@ -132,8 +132,11 @@ class Dim:
         return self.subs({name: Dim.of(size) for name, size in sizes.items()}).value
 
     def __add__(self, other: "int | Dim") -> "Dim":
+        other = Dim.of(other)
+        if not other.terms or not self.terms:
+            return self if not other.terms else other
         terms = dict(self.terms)
-        for atoms, coefficient in Dim.of(other).terms:
+        for atoms, coefficient in other.terms:
             terms[atoms] = terms.get(atoms, 0) + coefficient
         return _normal(terms)
 
@@ -144,9 +147,12 @@ class Dim:
         return self + -Dim.of(other)
 
     def __mul__(self, other: "int | Dim") -> "Dim":
+        other = Dim.of(other)
+        if ONE in (self, other):
+            return self if other == ONE else other
         terms: dict[Monomial, int] = {}
         for left, a in self.terms:
-            for right, b in Dim.of(other).terms:
+            for right, b in other.terms:
                 atoms = tuple(sorted(left + right, key=str))
                 terms[atoms] = terms.get(atoms, 0) + a * b
         return _normal(terms)
@@ -160,20 +166,23 @@ class Dim:
     def divide(self, other: "int | Dim") -> "Dim | None":
         """Exact quotient, or None when the division leaves a rest or cannot be decided."""
         divisor = Dim.of(other)
-        if len(divisor.terms) != 1:
-            return Dim.of(1) if self == divisor and self.terms else None
-        atoms, factor = divisor.terms[0]
-        terms: dict[Monomial, int] = {}
-        for product, coefficient in self.terms:
-            rest = list(product)
-            for atom in atoms:
-                if atom not in rest:
-                    return None
-                rest.remove(atom)
-            if coefficient % factor:
+        if not divisor.terms:
+            return None
+        if divisor == ONE:
+            return self
+        quotient, rest = ZERO, self
+        # Long division by the leading term; an exact quotient is found whatever the order of terms.
+        while rest.terms:
+            step = _over(rest.leading, divisor.leading)
+            if step is None:
                 return None
-            terms[tuple(rest)] = coefficient // factor
-        return _normal(terms)
+            quotient, rest = quotient + step, rest - divisor * step
+        return quotient
+
+    @property
+    def leading(self) -> "tuple[Monomial, int]":
+        """The term of the highest degree (among equals the last by name); only for sizes other than 0."""
+        return max(self.terms, key=lambda term: (len(term[0]), [str(atom) for atom in term[0]]))
 
     def __floordiv__(self, other: "int | Dim") -> "Dim":
         divisor = Dim.of(other)
@@ -182,9 +191,10 @@ class Dim:
         exact = self.divide(divisor)
         if exact is not None:
             return exact
-        if self.is_const and divisor.is_const:
-            return Dim.of(self.value // divisor.value)
-        return Dim((((Quotient(self, divisor),), 1),))
+        whole, rest = self._split(divisor)
+        if rest.is_const and divisor.is_const:
+            return whole + rest.value // divisor.value
+        return whole + _quotient(rest, divisor)
 
     def __mod__(self, other: "int | Dim") -> "Dim":
         divisor = Dim.of(other)
@@ -192,34 +202,74 @@ class Dim:
             raise ZeroDivisionError("remainder of an axis by zero")
         if self.divide(divisor) is not None:
             return ZERO
-        if self.is_const and divisor.is_const:
-            return Dim.of(self.value % divisor.value)
-        return Dim((((Remainder(self, divisor),), 1),))
+        _, rest = self._split(divisor)
+        if rest.is_const and divisor.is_const:
+            return Dim.of(rest.value % divisor.value)
+        match rest.terms:
+            case (((Remainder(_, bottom),), 1),) if bottom == divisor:
+                return rest
+        return Dim((((Remainder(rest, divisor),), 1),))
+
+    def _split(self, divisor: "Dim") -> "tuple[Dim, Dim]":
+        """For a constant divisor, whole and rest of self = whole * divisor + rest: `14*H + 3` by 14 is H, 3."""
+        if not divisor.is_const:
+            return ZERO, self
+        shares = [(atoms, divmod(coefficient, divisor.value)) for atoms, coefficient in self.terms]
+        whole, rest = ({atoms: share[part] for atoms, share in shares} for part in (0, 1))
+        return _normal(whole), _normal(rest)
 
     def __str__(self) -> str:
         return " + ".join(_term(atoms, c) for atoms, c in self.terms).replace("+ -", "- ") or "0"
 
 
 ZERO = Dim(())
+ONE = Dim((((), 1),))
+
+
+def _over(top: tuple[Monomial, int], bottom: tuple[Monomial, int]) -> Dim | None:
+    """One term divided by another, or None."""
+    atoms = list(top[0])
+    for atom in bottom[0]:
+        if atom not in atoms:
+            return None
+        atoms.remove(atom)
+    factor, rest = divmod(top[1], bottom[1])
+    return None if rest else Dim(((tuple(atoms), factor),))
+
+
+def _quotient(top: Dim, bottom: Dim) -> Dim:
+    """A floor division that stays; of a division by a number it makes one (`H//2//7` is `H//14`)."""
+    inner = next((atoms[0] for atoms, c in top.terms if c == 1 and _is_quotient(atoms)), None)
+    if isinstance(inner, Quotient) and bottom.is_const and bottom.value > 0:
+        others = top - Dim((((inner,), 1),))
+        return (inner.top + others * inner.bottom) // (bottom * inner.bottom)
+    return Dim((((Quotient(top, bottom),), 1),))
+
+
+def _is_quotient(atoms: Monomial) -> bool:
+    atom = atoms[0] if len(atoms) == 1 else None
+    return isinstance(atom, Quotient) and atom.bottom.is_const and atom.bottom.value > 0
 
 
 def _normal(terms: dict[Monomial, int]) -> Dim:
     kept = [(atoms, c) for atoms, c in terms.items() if c]
     # Products first, the constant last: `B*T + 1` reads better than `1 + B*T`.
-    return Dim(tuple(sorted(kept, key=lambda term: (not term[0], str([str(a) for a in term[0]])))))
+    return Dim(tuple(sorted(kept, key=lambda term: (not term[0], [str(a).lstrip("(") for a in term[0]]))))
 
 
 def _term(atoms: Monomial, coefficient: int) -> str:
-    factors = [str(atom) for atom in atoms]
-    if not factors:
+    if not atoms:
         return str(coefficient)
+    is_product = len(atoms) > 1 or coefficient != 1
+    factors = [f"({a})" if is_product and not isinstance(a, Symbol) else str(a) for a in atoms]
     sign = {1: "", -1: "-"}.get(coefficient, f"{coefficient}*")
     return sign + "*".join(factors)
 
 
 def _paren(size: Dim) -> str:
-    simple = len(size.terms) <= 1 and (size.is_const or size.terms[0][1] == 1)
-    return str(size) if simple else f"({size})"
+    """An operand of `//` or `%`: anything but a symbol or a number of its own stands in parentheses."""
+    plain = (size.is_const and size.value >= 0) or str(size).isidentifier()
+    return str(size) if plain else f"({size})"
 
 
 def _substitute(atom: Atom, sizes: Mapping[str, Dim]) -> Dim:
