@@ -19,7 +19,15 @@ from lmmdsl.driver.failure import CompileFailed
 
 COMMANDS = {
     "check": "Check specs and report every mistake.",
+    "compile": "Compile a spec to PyTorch, ONNX or a picture.",
+    "stats": "Count parameters, operations, cache and tokens.",
+    "trace": "Show the shape of every value.",
+    "tokens": "Show the language model's input, segment by segment.",
+    "compare": "Compare models in one table.",
+    "diff": "Show what differs between two models.",
     "explain": "Explain a diagnostic code.",
+    "fmt": "Format specs in place.",
+    "new": "Write a new spec from one that ships.",
 }
 
 

@@ -1,7 +1,6 @@
 """Arguments and options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -39,22 +38,3 @@ def variant(command: F) -> F:
 def spec(command: F) -> F:
     """Add the argument SPEC, `--variant` and `--set`."""
     return click.argument("spec", metavar="SPEC")(variant(command))
-
-
-def report_format(command: F) -> F:
-    """Add `--format text|json`."""
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="How to print.",
-    )(command)
-
-
-def output(command: F) -> F:
-    """Add `-o OUT`; `-` is standard output."""
-    return click.option(
-        "-o", "--output", "target", type=click.Path(path_type=Path), help="Where to write."
-    )(command)

@@ -4,9 +4,14 @@ Each product is made by its backend, imported when it is first asked for: checki
 """
 
 import os
+import pathlib
 from collections.abc import Mapping
 
+from lmmdsl.backends.report.stats import Stats, stats
+from lmmdsl.backends.report.tokens import Tokens, tokens
+from lmmdsl.backends.report.trace import Trace, trace
 from lmmdsl.diag.model import Diagnostic
+from lmmdsl.driver import products
 from lmmdsl.driver.options import Setting, settings_text
 from lmmdsl.driver.session import Request, Session
 from lmmdsl.graph.program import Program
@@ -53,6 +58,54 @@ class Spec:
     def __repr__(self) -> str:
         variant = f", variant={self.program.variant!r}" if self.program.variant else ""
         return f"Spec({self.program.name!r}{variant})"
+
+    def to_onnx(
+        self,
+        out: Path,
+        *,
+        weights: Path | None = None,
+        naming: str | None = None,
+        profile: str = "std",
+        dtype: str = "float32",
+    ) -> pathlib.Path:
+        """Write an ONNX package.
+
+        Args:
+            out: the folder to fill; other files in it stay.
+            weights: a safetensors file, a folder of shards, or an index. Files that lie in `out` are used in place,
+                others are copied. Without weights the graphs name a data file that does not exist yet.
+            naming: the naming scheme of the weights; None for the spec's own names.
+            profile: `std` (opset 23), `ort` (ONNX Runtime's fused operators) or `base` (opset 18).
+            dtype: `float32` or `float16`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            CompileFailed: weights that do not fit, something that ONNX cannot express, or a failed write.
+        """
+        target = pathlib.Path(out)
+        products.write_onnx(
+            self.program, target, weights=weights, naming=naming, profile=profile, dtype=dtype
+        )
+        return target
+
+    def stats(self, *, length: int | None = None, images: int = 1) -> Stats:
+        """Count parameters per part, operations, cache and tokens.
+
+        Args:
+            length: tokens of the sequence to cost; None takes the first layout's own, with room for an answer.
+            images: images in it.
+        """
+        return stats(self.program, length=length, images=images)
+
+    def trace(self, *, depth: int | None = None) -> Trace:
+        """Give the shape of every value in order; `depth` bounds how far to go into blocks."""
+        return trace(self.program, depth=depth)
+
+    def tokens(self) -> Tokens:
+        """Give the token layouts: counts per segment, and what is left of the context."""
+        return tokens(self.program)
 
 
 def _request(path: Path, variant: str | None, settings: Settings | None) -> Request:

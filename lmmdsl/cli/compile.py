@@ -1,0 +1,80 @@
+"""`lmmc compile`: one spec to one target."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from lmmdsl.cli import options
+from lmmdsl.cli.specs import Settings, load_spec
+from lmmdsl.diag.codes.emit import NotInBackend
+from lmmdsl.driver.api import Spec
+from lmmdsl.driver.failure import CompileFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the command line asks of a target."""
+
+    target: Path
+    form: str
+    weights: str | None
+    naming: str | None
+    profile: str
+    dtype: str
+
+
+def _onnx(spec: Spec, wish: Wish) -> Path:
+    return spec.to_onnx(
+        wish.target,
+        weights=wish.weights,
+        naming=wish.naming,
+        profile=wish.profile,
+        dtype=wish.dtype,
+    )
+
+
+def _hf(spec: Spec, wish: Wish) -> Path:
+    what = "a whole Hugging Face folder yet; use --to torch or --to onnx"
+    raise CompileFailed((NotInBackend(backend="hf", what=what),))
+
+
+TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {"onnx": _onnx, "hf": _hf}
+
+
+@click.command("compile")
+@options.spec
+@click.option(
+    "--to", "form", required=True, help="What to write.",
+    type=click.Choice(list(TARGETS)),
+)  # fmt: skip
+@click.option(
+    "-o", "--output", "target", required=True, type=click.Path(path_type=Path),
+    help="A file or folder to write; `-` is standard output.",
+)  # fmt: skip
+@click.option("--weights", help="onnx: safetensors file, shard folder or index to include.")
+@click.option("--naming", metavar="NAME", help="onnx: naming scheme of the weights, such as `hf`.")
+@click.option(
+    "--profile", type=click.Choice(["std", "ort", "base"]), default="std", show_default=True,
+    help="onnx: operators to use.",
+)  # fmt: skip
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
+    help="onnx: element kind.",
+)  # fmt: skip
+def command(
+    spec: str, variant: str | None, settings: Settings, form: str,
+    target: Path, weights: str | None, naming: str | None, profile: str, dtype: str,
+) -> None:  # fmt: skip
+    """Compile SPEC to PyTorch source, an ONNX package or a picture."""
+    if weights and form != "onnx":
+        raise click.UsageError(f"--weights has no meaning for --to {form}")
+    loaded = load_spec(spec, variant, settings)
+    wish = Wish(
+        target=target, form=form, weights=weights, naming=naming, profile=profile, dtype=dtype
+    )
+    written = TARGETS[form](loaded, wish)
+    if str(target) != options.STANDARD_INPUT:
+        click.echo(f"wrote {written}", file=sys.stderr)

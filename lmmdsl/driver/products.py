@@ -1,0 +1,90 @@
+"""From a checked program to its products, each by its backend, imported when it is first asked for.
+
+Every error of a backend that is not a bug leaves as `CompileFailed`. Outputs appear whole or not at all.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lmmdsl.diag.codes.emit import NotInBackend
+from lmmdsl.driver.failure import CompileFailed
+from lmmdsl.driver.output import new_folder
+from lmmdsl.graph.program import Program
+
+AnyPath = str | os.PathLike[str]
+
+
+@contextmanager
+def _weights_errors() -> Iterator[None]:
+    from lmmdsl.weights.plan import WeightsFailed
+
+    try:
+        yield
+    except WeightsFailed as error:
+        raise CompileFailed(error.diagnostics) from None
+
+
+def write_onnx(
+    program: Program,
+    target: Path,
+    *,
+    weights: AnyPath | None = None,
+    naming: str | None = None,
+    profile: str = "std",
+    dtype: str = "float32",
+) -> tuple[str, ...]:
+    """Write the ONNX package of a program into the folder `target`; gives the names of its files.
+
+    Reports:
+        E0706 and E0707 when the weights do not fit, E0801 for what ONNX cannot express, E0903.
+    """
+    from lmmdsl.backends.onnx.export import export
+    from lmmdsl.backends.onnx.scope import OnnxError
+    from lmmdsl.weights.plan import plan_load
+
+    with _weights_errors():
+        loads = plan_load(program, weights, naming).loads if weights is not None else None
+    try:
+        with new_folder(target) as folder:
+            made = export(program, folder, home=target, loads=loads, profile=profile, dtype=dtype)
+    except OnnxError as error:
+        raise CompileFailed(
+            (NotInBackend(backend=f"onnx ({profile})", what=str(error)),)
+        ) from error
+    return made.files
+
+
+def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **options: Any) -> Any:
+    """Load a checkpoint into a module made by `Spec.to_torch`.
+
+    Args:
+        net: the module.
+        path: a safetensors file, a folder of shards, or an index.
+        naming: the checkpoint's naming scheme; None when the names are the module's own.
+        options: `dtype` and `device` of the loaded parameters.
+
+    Returns:
+        The same module. Every tensor was used exactly once, every parameter has its tensor.
+
+    Raises:
+        CompileFailed: the files are damaged or do not fit; the module is unchanged.
+    """
+    from lmmdsl.backends.torch import weights
+
+    with _weights_errors():
+        return weights.load_weights(net, path, naming, **options)
+
+
+def save_weights(net: Any, path: AnyPath, *, naming: str | None = None, **options: Any) -> Any:
+    """Save a module's weights under the names of a scheme; the way back of `load_weights`.
+
+    Raises:
+        CompileFailed: the scheme does not name every parameter, or the files cannot be written.
+    """
+    from lmmdsl.backends.torch import saving
+
+    with _weights_errors():
+        return saving.save_weights(net, path, naming, **options)
