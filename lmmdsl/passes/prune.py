@@ -31,7 +31,9 @@ class Demand:
 
     def __init__(self, root: Definition) -> None:
         self.outputs: dict[int, Needs] = {}
-        self.parts: dict[int, dict[str, int]] = {}  # part -> number of layers needed (1 for an instance)
+        self.parts: dict[
+            int, dict[str, int]
+        ] = {}  # part -> number of layers needed (1 for an instance)
         for name, graph in root.methods.items():
             self.need(root, name, {output for output, _ in graph.outputs})
         for definition in reversed(distinct(root)):
@@ -55,7 +57,9 @@ class Demand:
             if value in found:
                 continue
             found.add(value)
-            waiting.extend(source for source in graph.nodes[value.node].inputs if source is not None)
+            waiting.extend(
+                source for source in graph.nodes[value.node].inputs if source is not None
+            )
         return found
 
     def _trace(self, definition: Definition, graph: Graph, method: str) -> None:
@@ -73,7 +77,9 @@ class Demand:
                     depth = max(states[slot] for slot in slots)
                     self._use(definition, path, depth)
                     for layer in dict.fromkeys(layers[:depth]):
-                        self.need(layer, called, {name for name, _ in layer.methods[called].outputs[:1]})
+                        self.need(
+                            layer, called, {name for name, _ in layer.methods[called].outputs[:1]}
+                        )
                 case Read(path=path):
                     self._use(definition, path, 1)
 
@@ -98,7 +104,9 @@ def prune(root: Definition) -> Definition:
 def _rebuild(definition: Definition, demand: Demand, kept: dict[int, Definition]) -> Definition:
     used = demand.parts.get(id(definition), {})
     parts = {
-        name: _part(part, used[name], kept) for name, part in definition.parts.items() if name in used
+        name: _part(part, used[name], kept)
+        for name, part in definition.parts.items()
+        if name in used
     }
     methods = {
         name: _graph(graph, demand, demand.needed(definition, name), kept)
@@ -146,7 +154,9 @@ def _node(
     match payload:
         case Call(method=method, definition=callee):
             needed = demand.needed(callee, method)
-            slots = [k for k, (name, _) in enumerate(callee.methods[method].outputs) if name in needed]
+            slots = [
+                k for k, (name, _) in enumerate(callee.methods[method].outputs) if name in needed
+            ]
             payload = replace(payload, definition=kept[id(callee)])
         case Repeat():
             slots = live

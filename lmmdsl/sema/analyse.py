@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
 
+from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
 from lmmdsl.diag.codes.types import TooDeep, UnknownSetting
@@ -142,6 +143,7 @@ class Analysis:
         )
         for inject in self.items(ast.Inject):
             check_inject(inject, root, self.ctx)
+        self._check_later()
         self.models.check_overrides(self.ctx)
         if self.sink.has_errors:
             return None
@@ -176,6 +178,16 @@ class Analysis:
                     )
                 found[item.name] = build_preprocess(item, self.ctx)
         return found
+
+    def _check_later(self) -> None:
+        """Sections that the language has and no backend follows yet are errors, never ignored (E0801)."""
+        for item in self.items(ast.Visibility):
+            self.sink.add(NotInBackend(at=item.span, backend="every backend", what="`sees`"))
+        for section in self.items(ast.Section):
+            if section.kind == "positions":
+                self.sink.add(
+                    NotInBackend(at=section.span, backend="every backend", what="`positions`")
+                )
 
     def _check_names(self) -> None:
         for kind in (ast.StageDecl, ast.Variant, ast.LayoutDecl):

@@ -6,21 +6,18 @@ One definition is made per distinct binding, whatever the number of instances.
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.names import DuplicateName
-from lmmdsl.diag.codes.shapes import WrongArgument
 from lmmdsl.diag.codes.types import (
-    MissingArgument,
     TooDeep,
-    TooManyArguments,
-    UnknownArgument,
     WrongKind,
 )
-from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, NamingRule, Param, Part, Stack
-from lmmdsl.sema import calls, expr
+from lmmdsl.sema import expr, signature
+from lmmdsl.sema.binding import bind_parameters, remember
 from lmmdsl.sema.context import MAX_DEPTH, Context, Thunk
-from lmmdsl.sema.methods import Results, check_require, elaborate_method, run
+from lmmdsl.sema.functions import Functions
+from lmmdsl.sema.methods import check_require, elaborate_method
 from lmmdsl.sema.naming import checked_rules, declared_names, naming_rules
-from lmmdsl.sema.unify import match_arguments
 from lmmdsl.sema.values import (
     POISON,
     BlockRef,
@@ -28,7 +25,6 @@ from lmmdsl.sema.values import (
     Made,
     Poison,
     Scope,
-    Tensor,
     describe,
     key,
 )
@@ -47,11 +43,8 @@ class Body:
     broken: bool = False
 
 
-class Blocks:
+class Blocks(Functions):
     """The engine behind calls of blocks and free functions."""
-
-    def __init__(self) -> None:
-        self.stack: list[object] = []
 
     def instantiate(
         self,
@@ -185,19 +178,22 @@ class Blocks:
             if thunk is not None:
                 thunk.force(thunk.span)
         for item in items:
-            match item:
-                case ast.Require():
-                    check_require(item, ctx, at)
-                case ast.If():
-                    chosen = expr.truth(item.condition, ctx)
-                    if chosen is not None:
-                        self.items(item.yes if chosen else item.no, ctx, body, at)
-                case ast.For():
-                    self._for_items(item, ctx, body, at)
-                case ast.Method():
-                    body.methods.append(item)
-                case ast.Naming():
-                    body.naming.setdefault(item.scheme, []).extend(naming_rules(item, ctx))
+            self._item(item, ctx, body, at)
+
+    def _item(self, item: object, ctx: Context, body: Body, at: Span) -> None:
+        match item:
+            case ast.Require():
+                check_require(item, ctx, at)
+            case ast.If():
+                chosen = expr.truth(item.condition, ctx)
+                if chosen is not None:
+                    self.items(item.yes if chosen else item.no, ctx, body, at)
+            case ast.For():
+                self._for_items(item, ctx, body, at)
+            case ast.Method():
+                body.methods.append(item)
+            case ast.Naming():
+                body.naming.setdefault(item.scheme, []).extend(naming_rules(item, ctx))
 
     def _for_items(self, item: ast.For, ctx: Context, body: Body, at: Span) -> None:
         values = expr.evaluate(item.items, ctx)
@@ -223,7 +219,7 @@ class Blocks:
     ) -> object:
         """Work out one named item."""
         if isinstance(item, ast.LearnedDecl):
-            shape = expr.axes(item.axes, ctx, None)
+            shape = signature.axes(item.axes, ctx, None)
             if shape is None or any(not isinstance(size, Dim) for size in shape):
                 body.broken = True
                 return POISON
@@ -245,175 +241,6 @@ class Blocks:
             return POISON
         body.parts[item.name] = part
         return expr.part_value(part)
-
-    # ---- free functions ----
-
-    def function(
-        self,
-        function: FunctionRef,
-        positional: list[object],
-        named: dict[str, object],
-        at: ast.Expr,
-        ctx: Context,
-    ) -> object:
-        """Run a free function (or a method of the same block) in place: its nodes join the caller's graph.
-
-        Reports:
-            E0405 for arguments that do not fit, E0306 beyond the nesting limit.
-        """
-        if ctx.graph is None:
-            ctx.sink.add(
-                WrongKind(
-                    at=at.span,
-                    what=f"`{function}`",
-                    wanted="a place inside a method",
-                    found="a declaration",
-                )
-            )
-            return POISON
-        if len(self.stack) >= MAX_DEPTH:
-            ctx.sink.add(
-                TooDeep(at=at.span, limit=MAX_DEPTH, chain=self._chain(0, function.function.name))
-            )
-            return POISON
-        scope = self._function_scope(function, positional, named, at, ctx)
-        if scope is None:
-            return POISON
-        inner = Context(ctx.state, scope, ctx.graph, ctx.encoder)
-        results = Results()
-        self.stack.append(function.function.name)
-        with ctx.sink.tracing(at.span, f"in this call of `{function}`"):
-            run(function.function.body, inner, results)
-        self.stack.pop()
-        values = tuple(value for _, value, _ in results.returned or ())
-        if not values:
-            return POISON
-        return values[0] if len(values) == 1 else values
-
-    def _function_scope(
-        self,
-        function: FunctionRef,
-        positional: list[object],
-        named: dict[str, object],
-        at: ast.Expr,
-        ctx: Context,
-    ) -> Scope | None:
-        source = function.function
-        everything = sorted((*source.inputs, *source.parameters), key=lambda item: item.span.start)
-        slots = tuple(
-            item
-            if isinstance(item, ast.Parameter)
-            else ast.Parameter(
-                span=item.span,
-                name=item.name,
-                default=ast.Literal(span=item.span, value=None) if item.type.optional else None,
-            )
-            for item in everything
-        )
-        given = bind_parameters(source.name, slots, positional, named, at, source.name_span, ctx)
-        if given is None:
-            return None
-        scope = Scope(outer=function.module)
-        inner = Context(ctx.state, scope, ctx.graph, ctx.encoder)
-        for parameter in source.parameters:
-            value = given.get(parameter.name)
-            if parameter.name not in given and parameter.default is not None:
-                value = expr.evaluate(parameter.default, inner)
-            scope.names[parameter.name] = value
-        return scope if self._function_inputs(source, given, scope, inner, at) else None
-
-    def _function_inputs(
-        self, source: ast.Method, given: dict[str, object], scope: Scope, ctx: Context, at: ast.Expr
-    ) -> bool:
-        fresh: set[str] = set()
-        declared, found = [], []
-        for item in source.inputs:
-            value = calls.as_value(given.get(item.name), ctx, at.span)
-            kind = expr.tensor_type(item.type, ctx, fresh)
-            if isinstance(value, Poison) or kind is None:
-                return False
-            if not isinstance(value, Tensor | None):
-                ctx.sink.add(
-                    WrongKind(
-                        at=at.span, what=f"`{item.name}`", wanted="a tensor", found=describe(value)
-                    )
-                )
-                return False
-            declared.append(kind)
-            found.append(value.type if value else None)
-            given[item.name] = value
-        matched = match_arguments(declared, found)
-        if matched.wrong is not None:
-            item = source.inputs[matched.wrong]
-            ctx.sink.add(
-                WrongArgument(
-                    at=at.span, callee=source.name, argument=item.name, declared=str(declared[matched.wrong]),
-                    found=str(found[matched.wrong]), sizes=matched.clash, bound=matched.bound(), promised=item.span,
-                )
-            )  # fmt: skip
-            return False
-        for name in fresh:
-            scope.names[name] = matched.sizes.get(name, Dim.symbol(name))
-        scope.names |= {item.name: given[item.name] for item in source.inputs}
-        return True
-
-
-def bind_parameters(
-    callee: str,
-    parameters: tuple[ast.Parameter, ...],
-    positional: list[object],
-    named: dict[str, object],
-    at: ast.Expr,
-    declared: Span,
-    ctx: Context,
-) -> dict[str, object] | None:
-    """Match arguments with parameters by place and name.
-
-    Reports:
-        E0301 unknown names, E0302 missing ones (all at once), E0309 too many.
-    """
-    names = tuple(parameter.name for parameter in parameters)
-    if len(positional) > len(names):
-        ctx.sink.add(
-            TooManyArguments(at=at.span, callee=callee, most=len(names), declared=declared)
-        )
-        return None
-    given = dict(zip(names, positional, strict=False))
-    fine = True
-    for name, value in named.items():
-        if name not in names or name in given:
-            place = argument_span(at, name)
-            ctx.sink.add(
-                UnknownArgument(
-                    at=place, callee=callee, name=name, candidates=names, declared=declared
-                )
-            )
-            fine = False
-        given[name] = value
-    missing = tuple(p.name for p in parameters if p.default is None and p.name not in given)
-    if missing:
-        ctx.sink.add(MissingArgument(at=at.span, callee=callee, names=missing, declared=declared))
-    return given if fine and not missing else None
-
-
-def argument_span(at: ast.Expr, name: str) -> Span:
-    """Span of a named argument of a call."""
-    if isinstance(at, ast.CallExpr):
-        for item in at.arguments:
-            if item.name == name:
-                return Span(item.span.file, item.span.start, item.span.start + len(name))
-    return at.span
-
-
-def remember(name: str, value: object) -> object:
-    """A number that goes by a name says so in its derivation."""
-    if isinstance(value, Dim) and value.is_const and value.why:
-        text = f"{name} = {value}"
-        if value.why.text == text:
-            return value
-        inputs = () if value.why.text == str(value) else (value.why,)
-        return value.because(Why(text, value.why.span, inputs))
-    return value
 
 
 def make_part(item: ast.PartDecl, value: object, ctx: Context) -> Part | None:

@@ -4,21 +4,19 @@
 number carries the derivation of its value.
 """
 
-import operator as python_operator
-from collections.abc import Callable
 from typing import assert_never
 
 from lmmdsl.diag.codes.names import UnknownMember, UnknownName
-from lmmdsl.diag.codes.shapes import IndexOutOfRange, NotDivisible
-from lmmdsl.diag.codes.types import BadValue, WrongKind
+from lmmdsl.diag.codes.shapes import IndexOutOfRange
+from lmmdsl.diag.codes.types import WrongKind
 from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.graph.ir import Instance, Param, Part, Stack
 from lmmdsl.sema import calls
-from lmmdsl.sema.context import MAX_ITEMS, Context, Thunk
+from lmmdsl.sema.context import Context, Thunk
+from lmmdsl.sema.operators import constant, number, repeat
 from lmmdsl.sema.values import (
     POISON,
     Called,
-    Made,
     MethodRef,
     ParamRef,
     PartRef,
@@ -26,29 +24,19 @@ from lmmdsl.sema.values import (
     Scope,
     Tensor,
     describe,
-    show,
 )
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
-from lmmdsl.types.tensor import DType, Rest, TensorType
+from lmmdsl.types.tensor import DType, TensorType
 
-MAX_NUMBER = 2**62
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow", "@": "matmul"}
-_COMPARE: dict[str, Callable[[object, object], bool]] = {
-    "==": python_operator.eq,
-    "!=": python_operator.ne,
-    "<": python_operator.lt,
-    "<=": python_operator.le,
-    ">": python_operator.gt,
-    ">=": python_operator.ge,
-}
 _TENSOR_OPS = _ARITHMETIC | {
     "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",
     ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
 
 
-def evaluate(expression: ast.Expr, ctx: Context) -> object:
+def evaluate(expression: ast.Expr, ctx: Context) -> object:  # noqa: C901  (one case per kind)
     """The value of an expression."""
     ctx.state.step(expression.span)
     match expression:
@@ -114,15 +102,6 @@ def truth(condition: ast.Expr, ctx: Context) -> bool | None:
                 at=condition.span, what="a condition", wanted="true or false", found=describe(value)
             )
         )
-    return None
-
-
-def number(value: object, what: str, at: Span, ctx: Context) -> int | None:
-    """A known whole number, or None after reporting E0303."""
-    if isinstance(value, Dim) and value.is_const:
-        return value.value
-    if not isinstance(value, Poison):
-        ctx.sink.add(WrongKind(at=at, what=what, wanted="a whole number", found=describe(value)))
     return None
 
 
@@ -200,7 +179,7 @@ def _because(value: object, path: str, at: Span) -> object:
     return value
 
 
-# ---- operators ------------------------------------------------------------------------------------------------------
+# ---- operators ---------------------------------------------------------------------
 
 
 def unary(expression: ast.Unary, ctx: Context) -> object:
@@ -237,153 +216,13 @@ def binary(expression: ast.Binary, ctx: Context) -> object:
     right = calls.as_tensor_if_param(evaluate(expression.right, ctx), ctx, expression.right.span)
     if isinstance(left, Poison) or isinstance(right, Poison):
         return POISON
-    if operator == "*" and (repeated := _repeat(left, right, expression, ctx)) is not None:
+    if operator == "*" and (repeated := repeat(left, right, expression, ctx)) is not None:
         return repeated
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         if operator in _TENSOR_OPS:
             return calls.apply(_TENSOR_OPS[operator], [left, right], {}, expression.span, ctx)
         left = right = None  # `//`, `%` and `..` are for numbers
-    return _constant(operator, left, right, expression, ctx)
-
-
-def _repeat(left: object, right: object, expression: ast.Binary, ctx: Context) -> object | None:
-    """`depth * Layer(...)`: a stack."""
-    made = right if isinstance(right, Made) else left if isinstance(left, Made) else None
-    if made is None:
-        return None
-    count = left if made is right else right
-    times = number(count, "the number of layers", expression.span, ctx)
-    if times is None:
-        return POISON
-    if not 1 <= times <= MAX_ITEMS:
-        at = expression.left.span if made is right else expression.right.span
-        ctx.sink.add(
-            BadValue(
-                at=at, what=f"{times} layers", problem=f"a stack holds 1 to {MAX_ITEMS} layers"
-            )
-        )
-        return POISON
-    return (made,) * times
-
-
-def _constant(
-    operator: str, left: object, right: object, expression: ast.Binary, ctx: Context
-) -> object:
-    at = expression.span
-    if operator in ("==", "!=") and left is not None:
-        same = _plain(left) == _plain(right) and type(_plain(left)) is type(_plain(right))
-        return same == (operator == "==")
-    if operator in ("==", "!="):
-        return (right is None) == (operator == "==")
-    if operator in ("and", "or") and isinstance(left, bool) and isinstance(right, bool):
-        return left and right if operator == "and" else left or right
-    if operator == ".." and isinstance(left, Dim) and isinstance(right, Dim):
-        return _range(left, right, at, ctx)
-    if operator == "+" and isinstance(left, tuple) and isinstance(right, tuple):
-        return left + right
-    if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        return left + right
-    numbers = all(isinstance(value, Dim | float) for value in (left, right))
-    if numbers and operator in _COMPARE:
-        return _order(operator, left, right, at, ctx)
-    if numbers and isinstance(left, Dim) and isinstance(right, Dim):
-        return _whole(operator, left, right, expression, ctx)
-    if numbers and operator != "@":
-        return _fraction(operator, left, right, at, ctx)
-    found = f"{describe(left)} and {describe(right)}"
-    ctx.sink.add(WrongKind(at=at, what=f"`{operator}`", wanted="two numbers", found=found))
-    return POISON
-
-
-def _plain(value: object) -> object:
-    return value.value if isinstance(value, Dim) and value.is_const else value
-
-
-def _range(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
-    first, last = number(left, "a range", at, ctx), number(right, "a range", at, ctx)
-    if first is None or last is None:
-        return POISON
-    if last - first > MAX_ITEMS:
-        ctx.sink.add(
-            BadValue(
-                at=at, what=f"{last - first} steps", problem=f"a range has at most {MAX_ITEMS}"
-            )
-        )
-        return POISON
-    return tuple(Dim.of(item, Why(str(item), at)) for item in range(first, last))
-
-
-def _order(operator: str, left: object, right: object, at: Span, ctx: Context) -> object:
-    plain = (_plain(left), _plain(right))
-    if any(isinstance(value, Dim) for value in plain):
-        found = f"{left} and {right}"
-        ctx.sink.add(WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=found))
-        return POISON
-    return _COMPARE[operator](*plain)
-
-
-def _whole(operator: str, left: Dim, right: Dim, expression: ast.Binary, ctx: Context) -> object:
-    at = expression.span
-    if operator in ("//", "%", "/") and right == Dim.of(0):
-        ctx.sink.add(BadValue(at=at, what=f"`{operator} 0`", problem="division by zero"))
-        return POISON
-    match operator:
-        case "+":
-            result: Dim | None = left + right
-        case "-":
-            result = left - right
-        case "*":
-            result = left * right
-        case "//":
-            result = left // right
-        case "%":
-            result = left % right
-        case "**":
-            return _power(left, right, at, ctx)
-        case _:
-            result = left.divide(right)
-    if result is None:
-        ctx.sink.add(
-            NotDivisible(at=at, what=expression.left.span.text, number=left, divisor=right)
-        )
-        return POISON
-    if result.is_const and abs(result.value) > MAX_NUMBER:
-        ctx.sink.add(BadValue(at=at, what="the result", problem="is larger than 2**62"))
-        return POISON
-    causes = tuple(dim.why for dim in (left, right) if dim.why)
-    return result.because(Why(f"{left} {operator} {right} = {result}", at, causes))
-
-
-def _power(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
-    base, exponent = number(left, "a power", at, ctx), number(right, "a power", at, ctx)
-    if base is None or exponent is None:
-        return POISON
-    if exponent < 0:
-        return float(base) ** exponent if base else POISON
-    if base.bit_length() * exponent > 62:
-        ctx.sink.add(BadValue(at=at, what="the power", problem="is larger than 2**62"))
-        return POISON
-    return Dim.of(base**exponent, Why(f"{base} ** {exponent} = {base**exponent}", at))
-
-
-def _fraction(operator: str, left: object, right: object, at: Span, ctx: Context) -> object:
-    plain = [_plain(value) for value in (left, right)]
-    actions: dict[str, Callable[[float, float], float]] = {
-        "+": python_operator.add, "-": python_operator.sub, "*": python_operator.mul,
-        "/": python_operator.truediv, "//": python_operator.floordiv,
-        "%": python_operator.mod, "**": python_operator.pow,
-    }  # fmt: skip
-    if any(isinstance(value, Dim) for value in plain):
-        ctx.sink.add(
-            WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=f"{left}, {right}")
-        )
-        return POISON
-    try:
-        result = actions[operator](float(plain[0]), float(plain[1]))  # type: ignore[arg-type]
-    except (ArithmeticError, ValueError) as error:
-        ctx.sink.add(BadValue(at=at, what=f"`{operator}`", problem=str(error)))
-        return POISON
-    return result if isinstance(result, float) else POISON
+    return constant(operator, left, right, expression, ctx)
 
 
 # ---- indexing, lists, calls -----------------------------------------------------------------------------------------
@@ -502,64 +341,3 @@ def pipe(expression: ast.Binary, ctx: Context) -> object:
         positional, named = arguments(right.arguments, ctx)
         return calls.call(function, [left, *positional], named, right, ctx)
     return calls.call(evaluate(right, ctx), [left], {}, right, ctx)
-
-
-def axes(
-    items: tuple[ast.Expr | ast.RestAxis, ...], ctx: Context, fresh: set[str] | None
-) -> tuple[Dim | Rest, ...] | None:
-    """Axes of a shape; capitalised names that are not in scope become run-time symbols when `fresh` is given."""
-    shape: list[Dim | Rest] = []
-    for item in items:
-        if isinstance(item, ast.RestAxis):
-            shape.append(Rest(item.name))
-            continue
-        _open_symbols(item, ctx, fresh)
-        value = evaluate(item, ctx)
-        if not isinstance(value, Dim):
-            if not isinstance(value, Poison):
-                ctx.sink.add(
-                    WrongKind(
-                        at=item.span, what="an axis", wanted="a whole number", found=show(value)
-                    )
-                )
-            return None
-        if value.is_const and value.value < 0:
-            ctx.sink.add(
-                BadValue(at=item.span, what=f"axis of size {value}", problem="is negative")
-            )
-            return None
-        shape.append(value)
-    return tuple(shape)
-
-
-def _open_symbols(item: ast.Expr, ctx: Context, fresh: set[str] | None) -> None:
-    if isinstance(item, ast.Binary):
-        _open_symbols(item.left, ctx, fresh)
-        _open_symbols(item.right, ctx, fresh)
-    if fresh is not None and isinstance(item, ast.Name) and item.name[0].isupper():
-        if not ctx.scope.has(item.name):
-            fresh.add(item.name)
-            ctx.scope.names[item.name] = Dim.symbol(item.name)
-
-
-def tensor_type(
-    expression: ast.TypeExpr, ctx: Context, fresh: set[str] | None = None
-) -> TensorType | None:
-    """The type that a signature declares.
-
-    Reports:
-        E0303 for an unknown element kind, E0201 for an unknown axis.
-    """
-    kinds = {None: DType.FLOAT, "float": DType.FLOAT, "int": DType.INT, "bool": DType.BOOL}
-    if expression.kind not in kinds:
-        ctx.sink.add(
-            WrongKind(
-                at=expression.span,
-                what="an element kind",
-                wanted="float, int or bool",
-                found=f"`{expression.kind}`",
-            )
-        )
-        return None
-    shape = axes(expression.axes, ctx, fresh)
-    return None if shape is None else TensorType(kinds[expression.kind], shape, expression.optional)

@@ -17,7 +17,7 @@ from lmmdsl.diag.codes.layout import (
 from lmmdsl.diag.codes.types import UnknownSetting, WrongKind
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Vocab
-from lmmdsl.sema import calls, expr
+from lmmdsl.sema import calls, expr, operators
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.model import Overrides, Splice
 from lmmdsl.sema.values import Poison, Tensor, describe
@@ -51,7 +51,7 @@ def build_vocab(
         for rule in item.rules:
             rule = _overridden(rule, overrides)
             value = expr.evaluate(rule.value, ctx)
-            number = expr.number(value, rule.name, rule.value.span, ctx)
+            number = operators.number(value, rule.name, rule.value.span, ctx)
             if number is None or not isinstance(value, Dim):
                 continue
             if rule.name.startswith("<"):
@@ -165,7 +165,7 @@ def _slot(source: ast.SlotSegment, ctx: Context) -> Slot | None:
                 )
             )
         value = expr.evaluate(source.setting.value, ctx)
-        limit = expr.number(value, "limit", source.setting.value.span, ctx)
+        limit = operators.number(value, "limit", source.setting.value.span, ctx)
     return Slot(source.name, source.mark == "loss", limit)
 
 

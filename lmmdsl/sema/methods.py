@@ -8,9 +8,10 @@ from lmmdsl.diag.codes.shapes import WrongResult
 from lmmdsl.diag.codes.types import NoResult, RequireFailed, WrongKind
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Graph
-from lmmdsl.sema import calls, expr
+from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.unify import Matched
 from lmmdsl.sema.values import POISON, ParamRef, PartRef, Poison, Scope, Tensor, describe, show
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
@@ -37,14 +38,13 @@ def elaborate_method(method: ast.Method, ctx: Context) -> Graph | None:
     fresh: set[str] = set()
     for declared in method.inputs:
         _check_shadow(declared.name, declared.span, inner)
-        kind = expr.tensor_type(declared.type, inner, fresh)
+        kind = signature.tensor_type(declared.type, inner, fresh)
         if kind is None:
             return None
         scope.names[declared.name] = graph.input(declared.name, kind, declared.span)
-    promised = [expr.tensor_type(result.type, inner) for result in method.results]
     results = Results()
     run(method.body, inner, results)
-    returned = _returned(method, promised, results, inner)
+    returned = check_results(method, results, inner)
     if returned is None:
         return None
     outputs = tuple((name, tensor.value) for name, tensor in (*returned, *_exposed(results, inner)))
@@ -181,9 +181,23 @@ def _tensor(value: object, at: Span, ctx: Context) -> object:
     return value
 
 
-def _returned(
-    method: ast.Method, promised: list[TensorType | None], results: Results, ctx: Context
+def check_results(
+    method: ast.Method, results: Results, ctx: Context, matched: Matched | None = None
 ) -> list[tuple[str, Tensor]] | None:
+    """What a body returned, by name, or None after reporting.
+
+    Args:
+        method: the method or free function.
+        results: what its body gave.
+        ctx: the place after the body ran.
+        matched: sizes bound by the call, for a function that runs in place.
+
+    Reports:
+        E0402 for a result other than promised, E0303 for another number of results.
+    """
+    promised = [signature.tensor_type(result.type, ctx) for result in method.results]
+    if matched is not None:
+        promised = [matched.result(want) if want else None for want in promised]
     if results.returned is None:
         ctx.sink.add(NoResult(at=method.name_span, method=method.name))
         return None

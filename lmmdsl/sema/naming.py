@@ -5,7 +5,7 @@ from enum import Enum
 
 from lmmdsl.diag.codes.weights import UnknownMappedPart
 from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Stack
-from lmmdsl.sema import expr
+from lmmdsl.sema import expr, operators
 from lmmdsl.sema.context import Context
 from lmmdsl.syntax import ast
 
@@ -38,7 +38,9 @@ def naming_rules(item: ast.Naming, ctx: Context) -> list[NamingRule]:
     for line in item.lines:
         groups = 1
         if line.groups is not None:
-            groups = expr.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
+            groups = (
+                operators.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
+            )
         rules.append(
             NamingRule(line.ours, line.theirs, line.span, groups, line.transposed, line.scheme)
         )

@@ -177,7 +177,7 @@ def key(value: object) -> Hashable:
             return ("other", id(value))
 
 
-def describe(value: object) -> str:
+def describe(value: object) -> str:  # noqa: C901  (one case per kind)
     """What a value is, for messages."""
     match value:
         case Dim():
