@@ -44,14 +44,14 @@ class Conv2d(Op):
         (kind,) = super().infer(inputs)
         x, weight = inputs[:2]
         assert x is not None and weight is not None
-        channels, taken = x.shape[1], weight.shape[1] * self.groups
+        channels, taken = x.size(1), weight.size(1) * self.groups
         if channels != taken:
             raise Refused(
                 f"`x` has {channels} channels, but `weight` takes {taken}", sizes=(channels, taken)
             )
         sides = [
             (size + 2 * self.padding - kernel) // self.stride + 1
-            for size, kernel in zip(x.shape[2:], weight.shape[2:], strict=True)
+            for size, kernel in ((x.size(axis), weight.size(axis)) for axis in (2, 3))
         ]
         return (TensorType(kind.dtype, (*kind.shape[:2], *sides)),)
 

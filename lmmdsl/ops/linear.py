@@ -58,7 +58,7 @@ class Linear(Op):
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         assert inputs[1] is not None
-        return 2 * product(outputs[0].shape) * inputs[1].shape[1]
+        return 2 * product(outputs[0].shape) * inputs[1].size(1)
 
 
 @op
@@ -92,7 +92,7 @@ class MatMul(Op):
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         assert inputs[0] is not None
-        return 2 * product(outputs[0].shape) * inputs[0].shape[-1]
+        return 2 * product(outputs[0].shape) * inputs[0].size(-1)
 
 
 def _sizes(*kinds: TensorType) -> tuple[Dim, ...]:

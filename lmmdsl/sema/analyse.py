@@ -190,13 +190,17 @@ class Analysis:
                 )
 
     def _check_names(self) -> None:
-        for kind in (ast.StageDecl, ast.Variant, ast.LayoutDecl):
+        named = (
+            self.items(ast.StageDecl),
+            self.items(ast.Variant),
+            self.items(ast.LayoutDecl),
+        )
+        for items in named:
             first: dict[str, Span] = {}
-            for item in self.items(kind):
+            for item in items:
                 if item.name in first:
-                    self.sink.add(
-                        DuplicateName(at=item.span, name=item.name, first=first[item.name])
-                    )
+                    known = first[item.name]
+                    self.sink.add(DuplicateName(at=item.span, name=item.name, first=known))
                 first.setdefault(item.name, item.span)
 
 

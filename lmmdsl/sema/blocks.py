@@ -92,11 +92,6 @@ class Blocks(Functions):
             return True
         return False
 
-    def _chain(self, start: int, last: str) -> tuple[str, ...]:
-        """Names of the blocks and functions that are open from `start` on, then the one at hand."""
-        names = (item[0] if isinstance(item, tuple) else str(item) for item in self.stack[start:])
-        return (*names, last)
-
     def bind(
         self,
         block: BlockRef,

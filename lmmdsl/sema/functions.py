@@ -76,7 +76,8 @@ class Functions:
         ctx: Context,
     ) -> tuple[Scope, Matched] | None:
         source = function.function
-        everything = sorted((*source.inputs, *source.parameters), key=lambda item: item.span.start)
+        everything: list[ast.InputDecl | ast.Parameter] = [*source.inputs, *source.parameters]
+        everything.sort(key=lambda item: item.span.start)
         slots = tuple(
             item
             if isinstance(item, ast.Parameter)
@@ -134,3 +135,8 @@ class Functions:
             scope.names[name] = matched.sizes.get(name, Dim.symbol(name))
         scope.names |= {item.name: given[item.name] for item in source.inputs}
         return matched
+
+    def _chain(self, start: int, last: str) -> tuple[str, ...]:
+        """Names of the blocks and functions that are open from `start` on, then the one at hand."""
+        names = (item[0] if isinstance(item, tuple) else str(item) for item in self.stack[start:])
+        return (*names, last)

@@ -221,7 +221,7 @@ class Models(Blocks):
         words = _name(graph, self._method(llm, "embed", [text_ids], at, inner), "words")
         if not isinstance(words, Tensor):
             return None
-        visual, width = splice.value.type.shape[-1], words.type.shape[-1]
+        visual, width = splice.value.type.size(-1), words.type.size(-1)
         if visual != width:
             ctx.sink.add(VisualWidth(at=at, visual=visual, llm=width))
             return None

@@ -2,6 +2,7 @@
 
 import operator as python_operator
 from collections.abc import Callable
+from typing import Any
 
 from lmmdsl.diag.codes.shapes import NotDivisible
 from lmmdsl.diag.codes.types import BadValue, WrongKind
@@ -12,7 +13,7 @@ from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 
 MAX_NUMBER = 2**62
-_COMPARE: dict[str, Callable[[object, object], bool]] = {
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": python_operator.eq,
     "!=": python_operator.ne,
     "<": python_operator.lt,

@@ -41,6 +41,13 @@ class TensorType:
         """Number of axes, or None where leading axes are open."""
         return None if self.shape and isinstance(self.shape[0], Rest) else len(self.shape)
 
+    def size(self, axis: int) -> Dim:
+        """Size of one axis that is not open."""
+        size = self.shape[axis]
+        if isinstance(size, Rest):
+            raise TypeError(f"axis {axis} of {self} stands for any number of axes")
+        return size
+
     def subs(self, sizes: Mapping[str, Dim]) -> "TensorType":
         """Replace run-time symbols by sizes."""
         shape = tuple(a if isinstance(a, Rest) else a.subs(sizes) for a in self.shape)
