@@ -178,7 +178,8 @@ class Blocks(Functions):
     def _item(self, item: object, ctx: Context, body: Body, at: Span) -> None:
         match item:
             case ast.Require():
-                check_require(item, ctx, at)
+                # What a block asks for in vain would fail again, less clearly, inside it.
+                body.broken |= not check_require(item, ctx, at)
             case ast.If():
                 chosen = expr.truth(item.condition, ctx)
                 if chosen is not None:

@@ -133,14 +133,14 @@ def _loop(statement: ast.For, ctx: Context, results: Results) -> None:
         run(statement.body, ctx, results)
 
 
-def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) -> None:
-    """Check a `require`.
+def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) -> bool:
+    """Check a `require`; gives whether the block may be elaborated further.
 
     Reports:
         E0304 at the place that bound the parameters (`at`), with the values at hand.
     """
     if expr.truth(statement.condition, ctx) is not False:
-        return
+        return True
     values = []
     for name in dict.fromkeys(_names(statement.condition)):
         value = expr.lookup(name, statement.span, ctx)
@@ -154,6 +154,7 @@ def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) 
             values=tuple(values),
         )
     )
+    return False
 
 
 def _names(expression: object) -> Iterable[str]:
