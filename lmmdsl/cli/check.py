@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import click
 
 from lmmdsl.cli import options
-from lmmdsl.cli.terminal import palette
+from lmmdsl.cli.terminal import STANDARD_INPUT, palette, read_standard_input
 from lmmdsl.diag.model import Diagnostic, Severity
 from lmmdsl.diag.render import render, summary
 from lmmdsl.driver.session import Checked, Request, Session, check_text
@@ -41,9 +42,7 @@ def command(
 
 def _check(session: Session, request: Request) -> Checked:
     if request.path == options.STANDARD_INPUT:
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
-        named = Request(path="<stdin>", variant=request.variant, settings=request.settings)
-        return check_text(text, named)
+        return check_text(read_standard_input(), replace(request, path=STANDARD_INPUT))
     return session.check(request)
 
 

@@ -1,12 +1,12 @@
 """`lmmc fmt`: the one layout of a spec."""
 
-import sys
 from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
 
 import click
 
+from lmmdsl.cli import terminal
 from lmmdsl.cli.options import STANDARD_INPUT
 from lmmdsl.diag.sink import Sink
 from lmmdsl.driver.failure import CompileFailed
@@ -22,7 +22,8 @@ from lmmdsl.fmt import DoesNotParse, format_source
 def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     """Format specs in place; a folder means all `.lmm` files in it, `-` standard input."""
     if paths == (STANDARD_INPUT,):
-        click.echo(_formatted(sys.stdin.read(), "<stdin>"), nl=False)
+        text = terminal.read_standard_input()
+        click.echo(_formatted(text, terminal.STANDARD_INPUT), nl=False)
         return 0
     changed = [(path, old, new) for path, old, new in _texts(paths) if old != new]
     for path, old, new in changed:

@@ -6,9 +6,12 @@ from typing import TextIO
 
 import click
 
+from lmmdsl.diag.codes.project import NotText
 from lmmdsl.diag.palette import Palette
 from lmmdsl.diag.render import palette_for, render
 from lmmdsl.driver.failure import CompileFailed
+
+STANDARD_INPUT = "<stdin>"  # what messages call it
 
 
 def palette(stream: TextIO) -> type[Palette]:
@@ -20,3 +23,15 @@ def palette(stream: TextIO) -> type[Palette]:
 def print_failure(error: CompileFailed) -> None:
     """Report on standard error why a command stopped."""
     click.echo(render(error.diagnostics, palette=palette(sys.stderr)), nl=False, err=True)
+
+
+def read_standard_input() -> str:
+    """The text on standard input.
+
+    Reports:
+        E0902 when it is not UTF-8 text.
+    """
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise CompileFailed((NotText(path=STANDARD_INPUT),)) from None

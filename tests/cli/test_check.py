@@ -1,5 +1,6 @@
 """`lmmc check` for machines: both documents say what the text says."""
 
+import io
 import json
 
 import pytest
@@ -29,6 +30,13 @@ def test_sarif_lists_the_diagnostics(broken, capsys):
     assert code == 1
     assert [result["ruleId"] for result in log["results"]] == ["E0101"]
     assert log["tool"]["driver"]["rules"][log["results"][0]["ruleIndex"]]["id"] == "E0101"
+
+
+def test_standard_input_that_is_no_text_is_reported(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+
+    assert run(["check", "-"]) == 1
+    assert "error[E0902]: `<stdin>` is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_bug_exits_with_3_and_asks_for_a_report(broken, capsys, monkeypatch):
