@@ -112,14 +112,16 @@ class MainGraph:
         slots = self.walker.uses.slots(self._root, method)
         for layer, slot in enumerate(slots):
             key, value = (
-                self.input(
-                    f"past_key_values.{layer}.{part}",
-                    _cache(slot.heads, size, "past_sequence_length"),
-                )
+                self._past(f"past_key_values.{layer}.{part}", slot.heads, size)
                 for part, size in (("key", slot.key), ("value", slot.value))
             )
             self.scope.past.append((key, value))
         return slots
+
+    def _past(self, name: str, heads: int, size: int) -> str:
+        kind = _cache(heads, size, "past_sequence_length")
+        self._inputs.append(make_value(name, kind, self.options.floats))
+        return self.scope.add_state(name, kind)
 
     def presents(self, slots: Sequence[Slot]) -> None:
         """Declare the cache outputs."""

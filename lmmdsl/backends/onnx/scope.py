@@ -80,12 +80,15 @@ class Scope:
 
     def add_input(self, name: str, kind: TensorType) -> str:
         """Declare an input of the body; its axes tell the run-time sizes."""
-        self.fresh(name)
-        self.types[name] = kind
-        shape = tuple(axis for axis in kind.shape if isinstance(axis, Dim))
-        self.shapes[name] = shape
-        for axis, size in enumerate(shape):
+        self.add_state(name, kind)
+        for axis, size in enumerate(self.shapes[name]):
             self._measure(Measured(name, axis), size)
+        return name
+
+    def add_state(self, name: str, kind: TensorType) -> str:
+        """Declare an input that no size is read from."""
+        self.fresh(name)
+        self.know(name, kind)
         return name
 
     def read(self, path: str) -> str:
