@@ -36,7 +36,9 @@ def test_python_value_is_written_in_the_language(value, text):
     assert settings_text({"a.b": value}) == (("a.b", text),)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, {"a": 1}, object()], ids=["nan", "inf", "dict", "object"])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, {"a": 1}, object()], ids=["nan", "inf", "dict", "object"]
+)
 def test_python_value_without_a_form_is_refused(value):
     with pytest.raises(BadSetting):
         settings_text({"a": value})

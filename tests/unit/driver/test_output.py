@@ -1,11 +1,19 @@
 """Outputs appear whole or not at all."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import new_file, new_folder, write_text
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 class Broken(Exception):
@@ -87,3 +95,30 @@ def test_target_below_a_file_is_reported(tmp_path):
 def test_a_missing_input_is_not_taken_for_a_failed_output(tmp_path):
     with pytest.raises(FileNotFoundError), new_file(tmp_path / "a" / "out"):
         (tmp_path / "missing").read_text()
+
+
+def test_killed_run_leaves_nothing(tmp_path):
+    script = """
+import sys, time
+from pathlib import Path
+from lmmdsl.cli import main
+from lmmdsl.driver.output import new_folder
+
+def write():
+    with new_folder(Path("out")) as folder:
+        (folder / "a.txt").write_text("a")
+        print("writing", flush=True)
+        time.sleep(60)
+
+main.run = lambda _: write()
+main.main()
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.terminate()
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
