@@ -13,6 +13,7 @@ from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.text.source import SourceFile, Span
 
 MOST_LABELS = 4
+_LINE = 100
 
 # `width = 1024`: a number that goes by another name, no arithmetic.
 _RENAMING = re.compile(r"[\w.]+ = -?\d+")
@@ -51,25 +52,32 @@ def _places(size: Dim | None, files: set[SourceFile]) -> list[tuple[Why, Span]]:
     return [place for place in places if place[1].file in files] or places
 
 
-def derivation(size: Dim | None) -> str:
-    """The arithmetic that leads to a size (`336 // 14 = 24, 24 * 24 = 576`), or ""."""
+def arithmetic(size: Dim | None) -> tuple[str, ...]:
+    """The steps that lead to a size (`336 // 14 = 24`, `24 * 24 = 576`), causes first."""
     if size is None or size.why is None:
-        return ""
+        return ()
     steps = (step.text for step in size.why.chain() if step.inputs)
-    return ", ".join(text for text in steps if not _RENAMING.fullmatch(text))
+    return tuple(text for text in steps if not _RENAMING.fullmatch(text))
+
+
+def derivation(size: Dim | None) -> str:
+    """The steps in one line, or ""."""
+    return ", ".join(arithmetic(size))
 
 
 def derivations(sizes: Iterable[Dim | None]) -> tuple[str, ...]:
     """One note with the arithmetic of all sizes, if any has some."""
-    steps = dict.fromkeys(text for size in sizes if (text := derivation(size)))
-    return (f"derived: {'; '.join(steps)}",) if steps else ()
+    steps = dict.fromkeys(step for size in sizes for step in arithmetic(size))
+    text = f"derived: {', '.join(steps)}"
+    if len(text) > _LINE:
+        text = "\n".join(["derived:", *(f"  {step}" for step in steps)])
+    return (text,) if steps else ()
 
 
 def bound_so_far(bound: Mapping[str, str]) -> tuple[str, ...]:
     """One note with the axes known at the place, if any."""
-    if not bound:
-        return ()
-    return (f"bound so far: {', '.join(f'{name} = {size}' for name, size in bound.items())}",)
+    known = [f"{name} = {size}" for name, size in bound.items() if size != f"[{name}]"]
+    return (f"bound so far: {', '.join(known)}",) if known else ()
 
 
 def _number(leaf: Why, size: Dim | None) -> str:

@@ -96,9 +96,9 @@ def _marks(diagnostic: Diagnostic) -> list[Mark]:
 
 
 def _shown_levels(diagnostic: Diagnostic) -> list[tuple[Span, str]]:
-    """The levels nearest to the mistake."""
+    """The outermost level and those nearest to the mistake."""
     levels = [level for level in diagnostic.trace if level[0] != diagnostic.lifted]
-    return levels[-MOST_LEVELS:]
+    return [*levels[:1], *levels[1:][1 - MOST_LEVELS :]]
 
 
 def _gutter_width(marks: Iterable[Mark], edits: Iterable[Edit]) -> int:

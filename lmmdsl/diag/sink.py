@@ -31,7 +31,8 @@ class Sink:
             diagnostic = replace(diagnostic, trace=self._trace)
         if diagnostic.lifted is None:
             diagnostic = replace(diagnostic, lifted=self._lift(diagnostic))
-        key = (diagnostic.code, diagnostic.at, diagnostic.lifted, diagnostic.message())
+        # One number that breaks several lines of a library block is one mistake.
+        key = (diagnostic.code, diagnostic.primary, diagnostic.message())
         self._found.setdefault(key, diagnostic)
 
     def extend(self, diagnostics: "tuple[Diagnostic, ...]") -> None:

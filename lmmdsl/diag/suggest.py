@@ -12,6 +12,7 @@ from lmmdsl.diag.model import Applicability, Edit, Suggestion
 from lmmdsl.text.source import Span
 
 MOST = 3
+_STEM = 3
 _SLIP = 2  # more edits than this are no slip of the fingers
 
 # What other tools call our parameters. Offered only where the parameter exists.
@@ -39,6 +40,12 @@ _SYNONYMS = {
     "layer_norm_eps": "norm_eps",
     "rms_norm_eps": "norm_eps",
     "hidden_act": "act",
+    "projector": "connector",
+    "adapter": "connector",
+    "vision": "encoder",
+    "vision_tower": "encoder",
+    "language_model": "llm",
+    "decoder": "llm",
 }
 
 
@@ -60,13 +67,16 @@ def _allowed(name: str) -> int:
 def _close(name: str, known: Iterable[str], allowed: int) -> tuple[str, ...]:
     """Names within `allowed` edits, not many more than the best of them."""
     ranked = sorted((distance(name.lower(), c.lower()), c) for c in known)
-    limit = min(allowed, ranked[0][0] + 1) if ranked else 0
+    best = ranked[0][0] if ranked else 0
+    limit = min(allowed, best if best <= 1 else best + 1)
     return tuple(c for gap, c in ranked if gap <= limit and gap < max(len(name), len(c)))[:MOST]
 
 
 def _same_words(name: str, candidate: str) -> bool:
-    left, right = set(name.lower().split("_")), set(candidate.lower().split("_"))
-    return left <= right or right <= left
+    """One holds all words of the other, or begins with it (`projector`, `proj`)."""
+    left, right = sorted((name.lower(), candidate.lower()), key=len)
+    words = set(left.split("_")) <= set(right.split("_"))
+    return words or (len(left) >= _STEM and right.startswith(left))
 
 
 def distance(left: str, right: str) -> int:
@@ -97,7 +107,7 @@ def join(names: Iterable[str], last: str = "or", *, most: int = 8) -> str:
 
 
 def respell(at: Span, name: str, candidates: Iterable[str]) -> tuple[Suggestion, ...]:
-    """The edit that replaces a misspelt name: one candidate is near, `at` holds the name once."""
+    """The edit that replaces a misspelt name: one candidate is near, `at` holds the name."""
     near = nearest(name, candidates)
     place = within(at, name)
     if len(near) != 1 or place is None:
@@ -107,11 +117,11 @@ def respell(at: Span, name: str, candidates: Iterable[str]) -> tuple[Suggestion,
 
 
 def within(at: Span, name: str) -> Span | None:
-    """The place of a name inside a span, when it stands there exactly once as a word."""
-    found = list(re.finditer(rf"(?<![\w.]){re.escape(name)}(?!\w)", at.text))
-    if not name or len(found) != 1:
+    """The first place of a name, as a whole word, inside a span."""
+    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", at.text)
+    if not name or found is None:
         return None
-    return Span(at.file, at.start + found[0].start(), at.start + found[0].end())
+    return Span(at.file, at.start + found.start(), at.start + found.end())
 
 
 def did_you_mean(at: Span, name: str, candidates: Iterable[str]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """E05: the token layout, the vocabulary and the context."""
 
+from collections import Counter
+
 from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
 from lmmdsl.diag.origins import comes_from, derivations
 from lmmdsl.diag.suggest import did_you_mean, respell
@@ -98,21 +100,27 @@ class ContextOverflow(Located):
     parts: tuple[tuple[str, int], ...]
     needed: int
     context: Dim
+    sizes: tuple[Dim, ...] = ()
 
     def message(self) -> str:
         """Show the sum and the limit."""
-        return f"the layout needs {self.needed} tokens, but the context holds {self.context}"
+        return (
+            f"the layout needs at least {self.needed} tokens, but the context holds {self.context}"
+        )
 
     def labels(self) -> tuple[Label, ...]:
-        """Mark where the context was written."""
-        return comes_from((self.context,), but=(self.primary,))
+        """Mark where the context and the tokens per image were written."""
+        return comes_from((self.context, *self.sizes), but=(self.primary,))
 
     def notes(self) -> tuple[str, ...]:
-        """Show the sum."""
+        """Show the sum, and how the tokens per image are computed."""
         if not self.parts:
             return ()
-        terms = " + ".join(f"{count} {what}" for what, count in self.parts)
-        return (f"{terms} = {self.needed}",)
+        terms = " + ".join(
+            f"{times} * {count} {what}" if times > 1 else f"{count} {what}"
+            for (what, count), times in Counter(self.parts).items()
+        )
+        return (f"{terms} = {self.needed}", *derivations(self.sizes))
 
     def helps(self) -> tuple[str, ...]:
         """Say what can give."""

@@ -88,8 +88,12 @@ class ModuleNotFound(Located):
         return f"there is no module `{self.module}`"
 
     def helps(self) -> tuple[str, ...]:
-        """Offer near modules."""
-        return did_you_mean(self.at, self.module, self.candidates)
+        """Offer near modules, else those of the same library."""
+        library = self.module.split(".")[0] + "."
+        near = nearest(self.module, self.candidates)
+        return did_you_mean(
+            self.at, self.module, near or [c for c in self.candidates if c.startswith(library)]
+        )
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Replace by the near module."""
@@ -171,7 +175,8 @@ class UnknownMember(Located):
 
     def message(self) -> str:
         """Name both."""
-        return f"`{self.owner}` has no member `{self.name}`"
+        owner = self.owner if "`" in self.owner or " " in self.owner else f"`{self.owner}`"
+        return f"{owner} has no member `{self.name}`"
 
     def helps(self) -> tuple[str, ...]:
         """Offer near members."""
@@ -201,6 +206,10 @@ class CircularDefinition(Located):
     def message(self) -> str:
         """Spell the circle out."""
         return f"the definition needs itself: {' -> '.join(self.chain)}"
+
+    def here(self) -> str:
+        """Say what is needed again."""
+        return f"this needs `{self.chain[-1]}` again" if self.chain else ""
 
     def helps(self) -> tuple[str, ...]:
         """Say how to break it."""

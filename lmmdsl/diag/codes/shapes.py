@@ -30,7 +30,7 @@ class OperationRefused(Located):
 
     def message(self) -> str:
         """Name the operation and the clash."""
-        return f"{self.problem} in `{self.operation}`"
+        return f"`{self.operation}`: {self.problem}"
 
     def here(self) -> str:
         """Name the call where it lies in the library."""
@@ -98,7 +98,8 @@ class NotDivisible(Located):
     def message(self) -> str:
         """Show both numbers."""
         number = str(self.number)
-        subject = self.what if number in self.what.split() else f"{self.what} {number}"
+        what = f"`{self.what}`" if self.what.isidentifier() else self.what
+        subject = what if number in what.split() else f"{what} {number}"
         return f"{subject} is not a multiple of {self.divisor}"
 
     def here(self) -> str:
@@ -151,7 +152,7 @@ class IndexOutOfRange(Located):
     def message(self) -> str:
         """Show the index and the length."""
         entries = "entry" if self.length == 1 else "entries"
-        return f"index {self.index} is outside {self.what}, which has {self.length} {entries}"
+        return f"index {self.index} is outside `{self.what}`, which has {self.length} {entries}"
 
     def labels(self) -> tuple[Label, ...]:
         """Mark where the length was written."""
@@ -228,12 +229,12 @@ class WrongRank(Located):
         return f"{self.what} needs {self.wanted}, but has shape {self.found}"
 
 
-@diagnostic("E0407", "bad-size", "an axis size is not positive")
+@diagnostic("E0407", "bad-size", "an axis size is negative")
 class BadSize(Located):
-    """The size of an axis must be a whole number of at least 1.
+    """The size of an axis cannot be negative.
 
     Wrong:
-        weight: param [width - 1024, width]      # width = 1024
+        weight: param [width - 2048, width]      # width = 1024
     Right:
         weight: param [width, width]
     """
@@ -243,7 +244,7 @@ class BadSize(Located):
 
     def message(self) -> str:
         """Show the size."""
-        return f"{self.what} is {self.size}, but a size must be at least 1"
+        return f"{self.what} is {self.size}, but a size cannot be negative"
 
     def labels(self) -> tuple[Label, ...]:
         """Mark where the number was written."""

@@ -1,7 +1,7 @@
 """E03: arguments, kinds of values, requirements and limits of elaboration."""
 
 from lmmdsl.diag.model import Label, Located, Suggestion, diagnostic
-from lmmdsl.diag.origins import comes_from, derivation
+from lmmdsl.diag.origins import comes_from, derivation, derivations
 from lmmdsl.diag.suggest import did_you_mean, join, respell
 from lmmdsl.dims.expr import Dim
 from lmmdsl.text.source import Span
@@ -113,18 +113,17 @@ class RequireFailed(Located):
     values: tuple[tuple[str, Dim | str], ...] = ()
 
     def message(self) -> str:
-        """Say the block's own words, else the condition."""
-        return self.reason or f"`{self.requirement}` does not hold"
-
-    def here(self) -> str:
-        """Show the values."""
-        return ", ".join(f"{name} = {value}" for name, value in self.values)
+        """Say the block's own words, else the condition, and the values."""
+        values = ", ".join(f"{name} = {value}" for name, value in self.values)
+        return (self.reason or f"`{self.requirement}` must hold") + (
+            f": {values}" if values else ""
+        )
 
     def labels(self) -> tuple[Label, ...]:
         """Mark the requirement and where the numbers were written."""
         sizes = (value for _, value in self.values if isinstance(value, Dim))
         required = () if self.declared == self.at else (Label(self.declared, "required here"),)
-        return required + comes_from(sizes, but=(self.at, self.declared))
+        return required + comes_from(sizes, but=(self.primary, self.declared))
 
     def notes(self) -> tuple[str, ...]:
         """Show the arithmetic of the values that have some."""
@@ -195,10 +194,19 @@ class BadValue(Located):
 
     what: str
     problem: str
+    sizes: tuple[Dim, ...] = ()
 
     def message(self) -> str:
         """Name it and the problem."""
         return f"{self.what} {self.problem}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where the numbers were written."""
+        return comes_from(self.sizes, but=(self.primary,))
+
+    def notes(self) -> tuple[str, ...]:
+        """Show the arithmetic."""
+        return derivations(self.sizes)
 
 
 @diagnostic("E0308", "unknown-setting", "a section has no such setting")
@@ -220,7 +228,8 @@ class UnknownSetting(Located):
 
     def message(self) -> str:
         """Name both."""
-        return f"`{self.section}` has no setting `{self.name}`"
+        section = self.section if " " in self.section else f"`{self.section}`"
+        return f"{section} has no setting `{self.name}`"
 
     def helps(self) -> tuple[str, ...]:
         """Offer near settings."""

@@ -52,7 +52,7 @@ def test_render_in_library_points_at_the_users_line_first():
     assert (
         show(sink.diagnostics[0])
         == """
-error[E0401]: axis `i` of `weight` is 1408, not 1024 in `linear`
+error[E0401]: `linear`: axis `i` of `weight` is 1408, not 1024
  --> specs/demo.lmm:4:19
   |
 3 |   encoder vision: Vit(width = 1024, image_size = 336, patch_size = 14)
@@ -140,14 +140,13 @@ def test_render_requirement_shows_values_and_origins():
     assert (
         show(found)
         == """
-error[E0304]: 3 must divide width
+error[E0304]: 3 must divide width: width = 1024
  --> specs/demo.lmm:3:19
   |
 3 |   encoder vision: Vit(width = 1024, image_size = 336, patch_size = 14)
   |                   ^^^^^^^^^^^^----^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-  |                   |           |
-  |                   |           1024 comes from here
-  |                   width = 1024
+  |                               |
+  |                               1024 comes from here
  ::: std/lib.lmm:2:3
   |
 2 |   weight: param [out, in]
@@ -187,7 +186,7 @@ def test_render_context_overflow_shows_the_sum():
     assert (
         show(found)
         == """
-error[E0503]: the layout needs 583 tokens, but the context holds 512
+error[E0503]: the layout needs at least 583 tokens, but the context holds 512
  --> specs/demo.lmm:5:17
   |
 5 |   layout chat { <image = visual> }

@@ -27,6 +27,7 @@ def test_distance_counts_edits(left, right, edits):
         ("intermediate_size", ("mlp_width",)),
         ("colour", ()),
         ("x", ()),
+        ("mlp", ("mlp_width",)),
     ],
 )
 def test_nearest_finds_what_was_meant(name, near):
@@ -37,10 +38,13 @@ def test_nearest_never_offers_the_name_itself():
     assert nearest("width", ("width",)) == ()
 
 
-def test_respell_edits_only_when_the_span_is_the_name():
-    span = at(SPEC, "widht")
-    assert respell(span, "widht", KNOWN)[0].edits[0].text == "width"
-    assert respell(at(SPEC, "llm.widht"), "widht", KNOWN) == ()
+def test_respell_edits_the_name_inside_the_span():
+    edit = respell(at(SPEC, "llm.widht"), "widht", KNOWN)[0].edits[0]
+    assert (edit.span, edit.text) == (at(SPEC, "widht"), "width")
+
+
+def test_respell_without_the_name_in_the_span_offers_no_edit():
+    assert respell(at(SPEC, "visual"), "widht", KNOWN) == ()
 
 
 def test_did_you_mean_without_near_name_lists_the_known():
