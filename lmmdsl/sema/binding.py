@@ -1,8 +1,15 @@
 """Arguments to compile-time parameters."""
 
-from lmmdsl.diag.codes.types import MissingArgument, TooManyArguments, UnknownArgument
+from lmmdsl.diag.codes.types import (
+    ArgumentTwice,
+    MissingArgument,
+    TooManyArguments,
+    UnknownArgument,
+)
+from lmmdsl.diag.suggest import nearest, within
 from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.values import POISON
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 
@@ -19,7 +26,7 @@ def bind_parameters(
     """Match arguments with parameters by place and name.
 
     Reports:
-        E0301 unknown names, E0302 missing ones (all at once), E0309 too many.
+        E0301 unknown names, E0302 missing ones (all at once), E0309 too many, E0311 one twice.
     """
     names = tuple(parameter.name for parameter in parameters)
     if len(positional) > len(names):
@@ -28,18 +35,24 @@ def bind_parameters(
         )
         return None
     given = dict(zip(names, positional, strict=False))
+    needed = tuple(p.name for p in parameters if p.default is None)
     fine = True
     for name, value in named.items():
-        if name not in names or name in given:
-            place = argument_span(at, name)
+        place = argument_span(at, name)
+        if name in given:
+            ctx.sink.add(ArgumentTwice(at=place, callee=callee, name=name, first=at.span))
+            fine = False
+        elif name not in names:
             ctx.sink.add(
                 UnknownArgument(
                     at=place, callee=callee, name=name, candidates=names, declared=declared
                 )
             )
             fine = False
+            # A misspelt argument is not missing as well.
+            given |= dict.fromkeys(nearest(name, names)[:1], POISON)
         given[name] = value
-    missing = tuple(p.name for p in parameters if p.default is None and p.name not in given)
+    missing = tuple(name for name in needed if name not in given)
     if missing:
         ctx.sink.add(MissingArgument(at=at.span, callee=callee, names=missing, declared=declared))
     return given if fine and not missing else None
@@ -50,7 +63,7 @@ def argument_span(at: ast.Expr, name: str) -> Span:
     if isinstance(at, ast.CallExpr):
         for item in at.arguments:
             if item.name == name:
-                return Span(item.span.file, item.span.start, item.span.start + len(name))
+                return within(item.span, name) or item.span
     return at.span
 
 

@@ -66,7 +66,8 @@ def call(
             return call_part(function.part, function.method, positional, named, at, ctx)
         case Builtin(name="states"):
             return states(positional, named, at, ctx)
-    ctx.sink.add(NotCallable(at=at.span, what=at.span.text, found=describe(function)))
+    name = at.function if isinstance(at, ast.CallExpr) else at
+    ctx.sink.add(NotCallable(at=name.span, what=name.span.text, found=describe(function)))
     return POISON
 
 
@@ -222,12 +223,10 @@ def call_part(
     if graph is None or ctx.graph is None:
         if method in definition.values or not definition.methods or graph is None:
             ctx.sink.add(
-                NotCallable(at=at.span, what=f"`{part.path}`", found=f"a part without `{method}`")
+                NotCallable(at=at.span, what=part.path, found=f"a part without `{method}`")
             )
         else:
-            ctx.sink.add(
-                NotCallable(at=at.span, what=f"`{part.path}`", found="a part, outside a method")
-            )
+            ctx.sink.add(NotCallable(at=at.span, what=part.path, found="a part, outside a method"))
         return POISON
     tensors = _arguments(part, graph, positional, named, at, ctx)
     if tensors is None:
@@ -378,7 +377,12 @@ def states(
         return POISON
     if not isinstance(part, PartRef) or not part.stack or ctx.graph is None:
         ctx.sink.add(
-            WrongKind(at=at.span, what="`states`", wanted="a stack of layers", found=describe(part))
+            WrongKind(
+                at=at.span,
+                what="the first argument of `states`",
+                wanted="a stack of layers",
+                found=describe(part),
+            )
         )
         return POISON
     graph = part.definitions[0].methods.get("forward")

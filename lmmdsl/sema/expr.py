@@ -10,7 +10,7 @@ from lmmdsl.diag.codes.names import UnknownMember, UnknownName
 from lmmdsl.diag.codes.shapes import IndexOutOfRange
 from lmmdsl.diag.codes.types import WrongKind
 from lmmdsl.dims.expr import Dim, Why
-from lmmdsl.graph.ir import Instance, Param, Part, Stack
+from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
 from lmmdsl.sema import calls
 from lmmdsl.sema.context import Context, Thunk
 from lmmdsl.sema.operators import constant, number, repeat
@@ -197,7 +197,7 @@ def unary(expression: ast.Unary, ctx: Context) -> object:
     ctx.sink.add(
         WrongKind(
             at=expression.span,
-            what=f"`{expression.operator}`",
+            what=f"the operand of `{expression.operator}`",
             wanted="a number",
             found=describe(value),
         )
@@ -245,7 +245,10 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
         return _list_index(base, expression.items[0], expression, ctx)
     ctx.sink.add(
         WrongKind(
-            at=expression.span, what="`[ ]`", wanted="a list or a tensor", found=describe(base)
+            at=expression.span,
+            what="what `[ ]` indexes",
+            wanted="a list or a tensor",
+            found=describe(base),
         )
     )
     return POISON
@@ -267,10 +270,30 @@ def _list_index(
     if not -len(items) <= place < len(items):
         what = expression.base.span.text
         ctx.sink.add(
-            IndexOutOfRange(at=at.span, what=what, index=place, length=len(items), why=None)
+            IndexOutOfRange(
+                at=at.span, what=what, index=place, length=len(items), why=_length(expression, ctx)
+            )
         )
         return POISON
     return items[place]
+
+
+def _length(expression: ast.IndexExpr, ctx: Context) -> Dim | None:
+    """The depth that decides how many states a part exposes, for `part.states[k]`."""
+    base = expression.base
+    part = evaluate(base.base, ctx) if isinstance(base, ast.Member) else None
+    if not isinstance(part, PartRef):
+        return None
+    definition = part.definitions[0]
+    stacks = [part for part in definition.parts.values() if isinstance(part, Stack)]
+    return depth_of(definition, stacks[0]) if len(stacks) == 1 else None
+
+
+def depth_of(definition: Definition, stack: Stack) -> Dim:
+    """The number of layers of a stack, with its derivation if one parameter of the block gives it."""
+    count = Dim.of(len(stack.definitions))
+    given = [value for value in definition.binding.values() if value == count]
+    return given[0] if len(given) == 1 and isinstance(given[0], Dim) else count
 
 
 def _bound(expression: ast.Expr | None, ctx: Context) -> object:
@@ -305,7 +328,12 @@ def comprehension(expression: ast.Comprehension, ctx: Context) -> object:
         if not isinstance(items, Poison):
             at = expression.items.span
             ctx.sink.add(
-                WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items))
+                WrongKind(
+                    at=at,
+                    what="what `for` runs over",
+                    wanted="a list or a range",
+                    found=describe(items),
+                )
             )
         return POISON
     results = []

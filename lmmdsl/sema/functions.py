@@ -40,9 +40,9 @@ class Functions:
             ctx.sink.add(
                 WrongKind(
                     at=at.span,
-                    what=f"`{function}`",
-                    wanted="a place inside a method",
-                    found="a declaration",
+                    what=f"a call of `{function}`",
+                    wanted="inside a method",
+                    found="in a declaration",
                 )
             )
             return POISON

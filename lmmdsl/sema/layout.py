@@ -15,7 +15,8 @@ from lmmdsl.diag.codes.layout import (
     VocabularyRows,
 )
 from lmmdsl.diag.codes.types import UnknownSetting, WrongKind
-from lmmdsl.dims.expr import Dim
+from lmmdsl.diag.suggest import within
+from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Vocab
 from lmmdsl.sema import calls, expr, operators
 from lmmdsl.sema.context import Context
@@ -61,7 +62,10 @@ def build_vocab(
             else:
                 ctx.sink.add(
                     UnknownSetting(
-                        at=rule.span, section="vocab", name=rule.name, candidates=SETTINGS
+                        at=within(rule.span, rule.name) or rule.span,
+                        section="vocab",
+                        name=rule.name,
+                        candidates=SETTINGS,
                     )
                 )
     span = items[0].span if items else None
@@ -150,7 +154,10 @@ def _slot(source: ast.SlotSegment, ctx: Context) -> Slot | None:
     if source.mark not in (None, "loss"):
         ctx.sink.add(
             UnknownSetting(
-                at=source.span, section="a slot", name=source.mark or "", candidates=("loss",)
+                at=within(source.span, source.mark or "") or source.span,
+                section="a slot",
+                name=source.mark or "",
+                candidates=("loss",),
             )
         )
     limit = None
@@ -158,7 +165,7 @@ def _slot(source: ast.SlotSegment, ctx: Context) -> Slot | None:
         if source.setting.name != "limit":
             ctx.sink.add(
                 UnknownSetting(
-                    at=source.setting.span,
+                    at=within(source.setting.span, source.setting.name) or source.setting.span,
                     section="a slot",
                     name=source.setting.name,
                     candidates=("limit",),

@@ -10,7 +10,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Graph
 from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.builder import GraphBuilder
-from lmmdsl.sema.context import Context
+from lmmdsl.sema.context import Context, Thunk
 from lmmdsl.sema.unify import Matched
 from lmmdsl.sema.values import POISON, ParamRef, PartRef, Poison, Scope, Tensor, describe, show
 from lmmdsl.syntax import ast
@@ -97,17 +97,19 @@ def _assign(statement: ast.Assign, ctx: Context) -> None:
             )
         values = (POISON,) * len(names)
     for name, item in zip(names, values, strict=True):
-        _check_shadow(name.name, name.span, ctx)
-        ctx.scope.names[name.name] = item
+        hidden = _check_shadow(name.name, name.span, ctx)
+        ctx.scope.names[name.name] = POISON if hidden else item
         if isinstance(item, Tensor) and ctx.graph is not None:
             ctx.graph.names.setdefault(item.value, name.name)
 
 
-def _check_shadow(name: str, at: Span, ctx: Context) -> None:
+def _check_shadow(name: str, at: Span, ctx: Context) -> bool:
     known = ctx.scope.outer.find(name) if ctx.scope.outer else None
-    if isinstance(known, PartRef | ParamRef) and name not in ctx.scope.names:
-        first = known.span if isinstance(known, PartRef) else at
-        ctx.sink.add(ShadowedPart(at=at, name=name, first=first))
+    if not isinstance(known, Thunk) or not isinstance(known.value, PartRef | ParamRef):
+        return False
+    if name not in ctx.scope.names:
+        ctx.sink.add(ShadowedPart(at=at, name=name, first=known.span))
+    return True
 
 
 def _expose(statement: ast.Expose, ctx: Context, results: Results) -> None:
@@ -125,7 +127,12 @@ def _loop(statement: ast.For, ctx: Context, results: Results) -> None:
         if not isinstance(items, Poison):
             at = statement.items.span
             ctx.sink.add(
-                WrongKind(at=at, what="`for`", wanted="a list or a range", found=describe(items))
+                WrongKind(
+                    at=at,
+                    what="what `for` runs over",
+                    wanted="a list or a range",
+                    found=describe(items),
+                )
             )
         return
     for item in items:

@@ -125,7 +125,7 @@ class Models(Blocks):
         """Report overrides that named nothing (E0905)."""
         for path, item in self.overrides.items.items():
             if path not in self.overrides.used:
-                known = tuple(ctx.scope.names)
+                known = tuple(".".join((name, *path[1:])) for name in ctx.scope.names)
                 ctx.sink.add(
                     BadOverride(
                         at=item.span,

@@ -45,7 +45,10 @@ def repeat(left: object, right: object, expression: ast.Binary, ctx: Context) ->
         at = expression.left.span if made is right else expression.right.span
         ctx.sink.add(
             BadValue(
-                at=at, what=f"{times} layers", problem=f"a stack holds 1 to {MAX_ITEMS} layers"
+                at=at,
+                what=f"a stack of {times} layers",
+                problem=f"is not possible: a stack holds 1 to {MAX_ITEMS}",
+                sizes=(count,) if isinstance(count, Dim) else (),
             )
         )
         return POISON
@@ -82,7 +85,9 @@ def constant(
     if numbers and operator != "@":
         return _fraction(operator, left, right, at, ctx)
     found = f"{describe(left)} and {describe(right)}"
-    ctx.sink.add(WrongKind(at=at, what=f"`{operator}`", wanted="two numbers", found=found))
+    ctx.sink.add(
+        WrongKind(at=at, what=f"the operands of `{operator}`", wanted="two numbers", found=found)
+    )
     return POISON
 
 
@@ -97,7 +102,10 @@ def _range(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
     if last - first > MAX_ITEMS:
         ctx.sink.add(
             BadValue(
-                at=at, what=f"{last - first} steps", problem=f"a range has at most {MAX_ITEMS}"
+                at=at,
+                what=f"a range of {last - first} steps",
+                problem=f"is too long: it has at most {MAX_ITEMS}",
+                sizes=(left, right),
             )
         )
         return POISON
@@ -108,7 +116,11 @@ def _order(operator: str, left: object, right: object, at: Span, ctx: Context) -
     plain = (_plain(left), _plain(right))
     if any(isinstance(value, Dim) for value in plain):
         found = f"{left} and {right}"
-        ctx.sink.add(WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=found))
+        ctx.sink.add(
+            WrongKind(
+                at=at, what=f"the operands of `{operator}`", wanted="known numbers", found=found
+            )
+        )
         return POISON
     return _COMPARE[operator](*plain)
 
@@ -116,7 +128,9 @@ def _order(operator: str, left: object, right: object, at: Span, ctx: Context) -
 def _whole(operator: str, left: Dim, right: Dim, expression: ast.Binary, ctx: Context) -> object:
     at = expression.span
     if operator in ("//", "%", "/") and right == Dim.of(0):
-        ctx.sink.add(BadValue(at=at, what=f"`{operator} 0`", problem="division by zero"))
+        ctx.sink.add(
+            BadValue(at=at, what=f"`{operator} 0`", problem="divides by zero", sizes=(right,))
+        )
         return POISON
     match operator:
         case "+":
@@ -166,7 +180,12 @@ def _fraction(operator: str, left: object, right: object, at: Span, ctx: Context
     }  # fmt: skip
     if any(isinstance(value, Dim) for value in plain):
         ctx.sink.add(
-            WrongKind(at=at, what=f"`{operator}`", wanted="known numbers", found=f"{left}, {right}")
+            WrongKind(
+                at=at,
+                what=f"the operands of `{operator}`",
+                wanted="known numbers",
+                found=f"{left}, {right}",
+            )
         )
         return POISON
     try:

@@ -6,6 +6,7 @@ from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.inject import SelectorMatchesNothing
 from lmmdsl.diag.codes.types import UnknownSetting
 from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart
+from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Param, walk
 from lmmdsl.graph.program import LoraRule, Stage, Weights
@@ -42,8 +43,9 @@ def build_stage(item: ast.StageDecl, root: Definition, ctx: Context) -> Stage:
 def _paths(
     selector: ast.Selector, item: ast.StageDecl, root: Definition, ctx: Context
 ) -> tuple[str, ...]:
+    errors = ctx.sink.errors
     paths = select(selector, root, ctx)
-    if not paths and not is_broken(_head(selector), root, ctx):
+    if not paths and errors == ctx.sink.errors and not is_broken(_head(selector), root, ctx):
         candidates = near_misses(selector, root, ctx)
         ctx.sink.add(
             TrainsMissingPart(
@@ -70,18 +72,24 @@ def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Co
         if setting.name not in numbers:
             ctx.sink.add(
                 UnknownSetting(
-                    at=setting.span, section="lora", name=setting.name, candidates=tuple(numbers)
+                    at=within(setting.span, setting.name) or setting.span,
+                    section="lora",
+                    name=setting.name,
+                    candidates=tuple(numbers),
                 )
             )
         elif isinstance(value, Dim | float):
             numbers[setting.name] = float(value.value if isinstance(value, Dim) else value)
     definitions = dict(walk(root))
+    refused: set[str] = set()
     for path in paths:
         definition = definitions.get(path)
         weight = definition.parts.get("weight") if definition else None
         if not isinstance(weight, Param) or len(weight.shape) != 2:
-            found = definition.block if definition else "a parameter"
-            ctx.sink.add(LoraTarget(at=rule.span, path=path, found=found))
+            found = f"an instance of `{definition.block}`" if definition else "no single part"
+            if found not in refused:  # once, whatever the number of layers
+                ctx.sink.add(LoraTarget(at=rule.span, path=path, found=found))
+            refused.add(found)
     return LoraRule(paths, int(numbers["rank"]), numbers["alpha"])
 
 
@@ -107,7 +115,10 @@ def build_preprocess(item: ast.Section, ctx: Context) -> Mapping[str, object]:
         if setting.name not in PREPROCESS:
             ctx.sink.add(
                 UnknownSetting(
-                    at=setting.span, section="preprocess", name=setting.name, candidates=PREPROCESS
+                    at=within(setting.span, setting.name) or setting.span,
+                    section="preprocess",
+                    name=setting.name,
+                    candidates=PREPROCESS,
                 )
             )
             continue
@@ -135,8 +146,9 @@ def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
     Reports:
         E0601 for a selector that matches nothing, E0801 for injections, which this version checks but cannot weave.
     """
+    errors = ctx.sink.errors
     if not select(item.selector, root, ctx):
-        if is_broken(_head(item.selector), root, ctx):
+        if errors < ctx.sink.errors or is_broken(_head(item.selector), root, ctx):
             return
         candidates = near_misses(item.selector, root, ctx)
         ctx.sink.add(

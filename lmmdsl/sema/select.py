@@ -1,5 +1,6 @@
 """Selectors over the instance tree: `llm.layers[every 4].attn.{q, v}` to paths of parts."""
 
+from lmmdsl.diag.codes.inject import LayerOutOfRange
 from lmmdsl.diag.suggest import nearest
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
@@ -25,9 +26,17 @@ def near_misses(selector: ast.Selector, root: Definition, ctx: Context) -> tuple
             wanted = step.names[0] if step.names else ""
             names = {name: path for path, item in found for name in _children(item)}
             close = nearest(wanted, tuple(names)) or tuple(names)
-            return tuple((names[name] + "." if names[name] else "") + name for name in close[:5])
+            return tuple(_respelt(selector, step, wanted, name) for name in close[:5])
         found = following
     return ()
+
+
+def _respelt(selector: ast.Selector, step: ast.Step, wanted: str, name: str) -> str:
+    """The selector with the name of one step replaced, what it picks kept."""
+    text, start = selector.span.text, step.span.start - selector.span.start
+    if not wanted or not text.startswith(wanted, start):
+        return name
+    return text[:start] + name + text[start + len(wanted) :]
 
 
 def _children(item: object) -> dict[str, Part]:
@@ -49,7 +58,8 @@ def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[s
         case Stack():
             if step.pick is None:
                 return [(here, part)]
-            picked = _picked(step, len(part.definitions), ctx)
+            depth = expr.depth_of(item, part) if isinstance(item, Definition) else Dim.of(0)
+            picked = _picked(step, depth, ctx)
             return [(f"{here}.{layer}", part.definitions[layer]) for layer in picked]
 
 
@@ -62,10 +72,21 @@ def _inner(
     return found
 
 
-def _picked(step: ast.Step, count: int, ctx: Context) -> list[int]:
+def _picked(step: ast.Step, depth: Dim, ctx: Context) -> list[int]:
+    """Layers that a step picks.
+
+    Reports:
+        E0603 for a layer that the stack does not have.
+    """
+    count = depth.value
     bounds = [None if bound is None else expr.evaluate(bound, ctx) for bound in step.bounds]
     numbers = [b.value if isinstance(b, Dim) and b.is_const else None for b in bounds]
     layers = list(range(count))
+    last = count if step.pick == "range" else count - 1
+    beyond = [n for n in numbers if n is not None and not -count <= n <= last]
+    if step.pick in ("range", "index") and beyond:
+        ctx.sink.add(LayerOutOfRange(at=step.span, index=beyond[0], depth=depth))
+        return []
     match step.pick:
         case "all":
             return layers

@@ -1,6 +1,7 @@
 """Shapes and types as signatures and parameters declare them."""
 
-from lmmdsl.diag.codes.types import BadValue, WrongKind
+from lmmdsl.diag.codes.shapes import BadSize
+from lmmdsl.diag.codes.types import WrongKind
 from lmmdsl.dims.expr import Dim
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.expr import evaluate
@@ -29,9 +30,7 @@ def axes(
                 )
             return None
         if value.is_const and value.value < 0:
-            ctx.sink.add(
-                BadValue(at=item.span, what=f"axis of size {value}", problem="is negative")
-            )
+            ctx.sink.add(BadSize(at=item.span, what="the axis", size=value))
             return None
         shape.append(value)
     return tuple(shape)
