@@ -40,9 +40,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Documents in sequence, as many on each line as fit."""
+    """Documents in sequence, as many on each line as fit; those before `start` are printed already."""
 
     docs: "tuple[Doc, ...]"
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +158,11 @@ def _text(item: str | Line | IfBroken, broken: bool) -> str:
 
 def _fill(fill: Fill, indent: int, row: Row, width: int) -> list[_Todo]:
     """The first document, then a break where the second does not fit beside it, then the rest."""
-    if not fill.docs:
-        return []
-    first, *rest = fill.docs
-    if not rest:
+    first, *following = fill.docs[fill.start : fill.start + 2]
+    if not following:
         return [(indent, True, Group(first))]
-    beside = _fits([(indent, False, (first, " ", rest[0]))], row, width)
-    after = (indent, True, Fill(tuple(rest)))
+    beside = _fits([(indent, False, (first, " ", following[0]))], row, width)
+    after = (indent, True, Fill(fill.docs, fill.start + 1))
     return [after, (indent, not beside, Line()), (indent, True, Group(first))]
 
 
@@ -210,7 +209,9 @@ def _measured(
     match item:
         case Group():
             return [(indent, False, item.doc)]
+        case Fill() if broken:
+            return [(indent, True, Line()), (indent, False, item.docs[item.start])]
         case Fill():
-            return [(indent, broken, separated(map(Group, item.docs), Line()))]
+            return [(indent, False, separated(item.docs, Line()))]
         case _:
             return _parts(indent, broken, item)

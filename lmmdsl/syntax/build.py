@@ -1,5 +1,6 @@
 """Parse tree to syntax tree: one method per grammar rule, nothing decided here."""
 
+import math
 from typing import Any
 
 from lark import v_args
@@ -8,6 +9,9 @@ from lark.tree import Meta
 from lmmdsl.syntax import ast
 from lmmdsl.syntax.build_sections import SectionBuilder, docstring, unquote
 from lmmdsl.text.source import Span
+
+
+MAX_DIGITS = 40
 
 
 @v_args(meta=True)
@@ -218,7 +222,10 @@ class Builder(SectionBuilder):
 
     def number(self, meta: Meta, children: list[Any]) -> ast.Literal:
         text = children[0].replace("_", "")
-        value = int(text) if text.isdigit() else float(text)
+        whole = text.isdigit()
+        if len(text.lstrip("0")) > MAX_DIGITS or (not whole and math.isinf(float(text))):
+            raise ValueError("the number is too large")
+        value = int(text) if whole else float(text)
         return ast.Literal(span=self.at(meta), value=value)
 
     def string(self, meta: Meta, children: list[Any]) -> ast.Literal:

@@ -7,8 +7,9 @@ one slip costs one declaration and every other mistake is still reported.
 import re
 from collections.abc import Iterator
 
-from lark import Token, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+from lark import Token, Tree, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from lark.exceptions import VisitError
+from lark.tree import Meta
 
 from lmmdsl.diag.codes.syntax import BadLiteral, SyntaxProblem, TooLarge
 from lmmdsl.diag.sink import Sink
@@ -17,8 +18,9 @@ from lmmdsl.syntax.build import Builder
 from lmmdsl.syntax.tables import grammar, parse_tree
 from lmmdsl.text.source import SourceFile, Span
 
-MAX_SOURCE = 400_000
+MAX_SOURCE = 100_000
 MAX_NESTING = 64
+MAX_RULES = 200  # every consumer of the tree recurses over it
 _DECLARATION = re.compile(r"^(?:block|model|fn|from)\b", re.MULTILINE)
 _BRACKETS = re.compile(r'"""[\s\S]*?"""|"(?:[^"\\\n]|\\[^\n])*"|#[^\n]*|[()\[\]{}]')
 
@@ -96,6 +98,9 @@ def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, S
     nothing = SyntaxProblem(at=Span(file, start, start), found="", expected=())
     try:
         tree = parse_tree(file.text[start:end], rule)
+        if (deep := _deep_rule(tree)) is not None:
+            at = Span(file, start + deep.start_pos, start + deep.end_pos)
+            return None, TooLarge(at=at, what="levels of operators and brackets", limit=MAX_RULES)  # type: ignore[return-value]
         return Builder(file, start).transform(tree), nothing
     except UnexpectedToken as error:
         return None, _unexpected(file, start, end, error)
@@ -111,8 +116,16 @@ def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, S
         return None, BadLiteral(
             at=_literal(error, file, start) or span, problem=str(error.orig_exc)
         )  # type: ignore[return-value]
-    except RecursionError:
-        return None, TooLarge(at=Span(file, start, start), what="nested operators", limit=900)  # type: ignore[return-value]
+
+
+def _deep_rule(tree: Tree[Token]) -> Meta | None:
+    """Place of a rule that lies below too many others, such as a long chain of operators."""
+    level = [tree]
+    for _ in range(MAX_RULES):
+        level = [c for rule in level for c in rule.children if isinstance(c, Tree) and c.children]
+        if not level:
+            return None
+    return level[0].meta
 
 
 def _literal(error: VisitError, file: SourceFile, start: int) -> Span | None:
