@@ -1,0 +1,192 @@
+"""One definition as a class: its parts in `__init__`, its method graphs as methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lmmdsl.backends.torch.layout import docstring, statement
+from lmmdsl.backends.torch.leaves import leaf_module
+from lmmdsl.backends.torch.methods import MethodWriter, shape_text
+from lmmdsl.backends.torch.names import attribute, place
+from lmmdsl.backends.torch.slots import Slots
+from lmmdsl.graph.ir import Definition, Graph, Instance, Param, Part, Stack
+
+_INITIAL = {
+    "normal": "torch.randn({shape}) * 0.02",
+    "zeros": "torch.zeros({shape})",
+    "ones": "torch.ones({shape})",
+}
+
+
+@dataclass
+class ClassWriter:
+    """Writes the class of a definition.
+
+    Attributes:
+        names: class names by the `id` of their definition; leaves have none.
+        helpers: gets the names of runtime functions that the class needs.
+    """
+
+    definition: Definition
+    names: Mapping[int, str]
+    slots: Slots
+    helpers: set[str]
+    reserved: frozenset[str]
+    lines: list[str] = field(default_factory=list)
+
+    def write(self) -> list[str]:
+        """The lines of the whole class."""
+        return [f"class {self.names[id(self.definition)]}(nn.Module):", *self.body()]
+
+    def body(self) -> list[str]:
+        """The lines below the class statement."""
+        lines = docstring(self.doc(), indent=4)
+        if self.definition.parts or self.takes_layer(self.definition):
+            lines += ["", *self.constructor()]
+        for name in self.definition.methods:
+            lines += ["", *self.method(name)]
+        return lines
+
+    def doc(self) -> str:
+        """The docstring: what the block is, and where its text is."""
+        return f"{self.summary()}\n\n{place(self.definition.span)}"
+
+    def summary(self) -> str:
+        """What the block is: the first paragraph of its own docstring."""
+        return self.definition.doc.strip().partition("\n\n")[0] or f"{self.definition.block}."
+
+    # ---- __init__ --------------------------------------------------------------------------------
+
+    def takes_layer(self, definition: Definition) -> bool:
+        """Whether instances differ in their cache entries: the constructor then takes the first."""
+        return bool(self.slots.count(definition)) and self.slots.start(definition) is None
+
+    def constructor(self) -> list[str]:
+        """The lines of `__init__`."""
+        takes = self.takes_layer(self.definition)
+        lines = [f"    def __init__(self{', layer: int' if takes else ''}) -> None:"]
+        lines.append("        super().__init__()")
+        if takes and self.slots.own(self.definition):
+            lines.append("        self.layer = layer")
+        for part in sorted(self.definition.parts.values(), key=lambda part: part.span.start):
+            lines += self._part(part)
+        return lines
+
+    def _part(self, part: Part) -> list[str]:
+        head = f"self.{attribute(part.name)} = "
+        match part:
+            case Param():
+                return self._param(part)
+            case Instance(definition=inner):
+                return statement(head, self.make(inner, self._entry(part.name)), indent=8)
+            case Stack(definitions=layers):
+                return statement(
+                    head, f"nn.ModuleList({self._layers(part.name, layers)})", indent=8
+                )
+
+    def _param(self, part: Param) -> list[str]:
+        shape = ", ".join(map(str, part.shape))
+        start = _INITIAL[part.init].format(shape=shape)
+        name = attribute(part.name)
+        if part.trained:
+            return statement(f"self.{name} = ", f"nn.Parameter({start})", indent=8)
+        return statement("", f'self.register_buffer("{name}", {start})', indent=8)
+
+    def _entry(self, name: str, extra: int = 0) -> str:
+        """The expression for the first cache entry of a part."""
+        offset = self.slots.before(self.definition, name) + extra
+        start = self.slots.start(self.definition)
+        if start is not None:
+            return str(start + offset)
+        return f"layer + {offset}" if offset else "layer"
+
+    def make(self, definition: Definition, entry: str) -> str:
+        """The constructor call of a part."""
+        leaf = leaf_module(definition)
+        if leaf is not None:
+            return leaf
+        return f"{self.names[id(definition)]}({entry if self.takes_layer(definition) else ''})"
+
+    def _layers(self, name: str, layers: tuple[Definition, ...]) -> str:
+        if len(set(layers)) == 1:
+            return self._equal_layers(name, layers)
+        entries, total = [], 0
+        for layer in layers:
+            entries.append(self.make(layer, self._entry(name, total)))
+            total += self.slots.count(layer)
+        return f"[{', '.join(entries)}]"
+
+    def _equal_layers(self, name: str, layers: tuple[Definition, ...]) -> str:
+        layer, count = layers[0], len(layers)
+        if not self.takes_layer(layer):
+            return f"[{self.make(layer, '0')} for _ in range({count})]"
+        each = self.slots.count(layer)
+        start = self._entry(name)
+        stop = str(int(start) + each * count) if start.isdigit() else f"{start} + {each * count}"
+        bounds = [start, stop, str(each)] if each > 1 else [start, stop] if start != "0" else [stop]
+        variable = "layer" if start.isdigit() else "entry"
+        return f"[{self.make(layer, variable)} for {variable} in range({', '.join(bounds)})]"
+
+    # ---- methods ---------------------------------------------------------------------------------
+
+    def method(self, name: str) -> list[str]:
+        """The lines of a method."""
+        graph = self.definition.methods[name]
+        writer = MethodWriter(
+            self.definition, name, self.slots, self.helpers, self.reserved, self.epilogue(name)
+        )
+        body = writer.write()
+        cached = self.slots.is_cached(self.definition, name)
+        if cached:
+            self.helpers.add("KVCache")
+        arguments = self.signature(
+            graph, [writer.argument(value) for value in graph.inputs], cached=cached
+        )
+        outputs = [graph.type_of(value) for _, value in graph.outputs]
+        result = "Tensor" if len(outputs) == 1 else f"tuple[{', '.join('Tensor' for _ in outputs)}]"
+        head = def_lines(attribute_method(name), arguments, result)
+        return [*head, *docstring(self.method_doc(graph), indent=8), *body]
+
+    def epilogue(self, name: str) -> tuple[str, ...]:
+        """Statements that a method runs before it returns."""
+        return ()
+
+    def signature(self, graph: Graph, names: list[str], *, cached: bool) -> list[str]:
+        """Typed arguments; optional ones get their default where all after them have one."""
+        kinds = [graph.type_of(value) for value in graph.inputs]
+        arguments = []
+        for place_, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+            default = " = None" if all(k.optional for k in kinds[place_:]) else ""
+            arguments.append(
+                f"{name}: Tensor | None{default}" if kind.optional else f"{name}: Tensor"
+            )
+        return [*arguments, "cache: KVCache | None = None"] if cached else arguments
+
+    def method_doc(self, graph: Graph) -> str:
+        """The docstring: what the method does, and the shapes that go in and out."""
+        inputs = ", ".join(
+            f"{graph.nodes[v.node].payload.name} {shape_text(graph.type_of(v))}"  # type: ignore[union-attr]
+            for v in graph.inputs
+        )
+        outputs = ", ".join(shape_text(graph.type_of(value)) for _, value in graph.outputs)
+        shapes = f"Shapes: {inputs} -> {outputs}."
+        return f"{graph.doc.strip()}\n\n{shapes}" if graph.doc else shapes
+
+
+def attribute_method(name: str) -> str:
+    """A method's name; `forward` is the one that a call runs."""
+    return name if name == "forward" else attribute(name)
+
+
+def def_lines(name: str, arguments: list[str], result: str) -> list[str]:
+    """The lines of a `def` statement in a class."""
+    line = f"    def {name}({', '.join(['self', *arguments])}) -> {result}:"
+    if len(line) <= 100:
+        return [line]
+    inner = f"        {', '.join(['self', *arguments])}"
+    if len(inner) <= 100:
+        return [f"    def {name}(", inner, f"    ) -> {result}:"]
+    return [
+        f"    def {name}(",
+        *(f"        {a}," for a in ["self", *arguments]),
+        f"    ) -> {result}:",
+    ]

@@ -1,0 +1,286 @@
+"""Generating text with an emitted model: prompts, sampling, the token-by-token loop.
+
+The emitter copies these classes and functions into its file, as it does those of `runtime`. A model
+that generates inherits from `Generation` and has `embed`, `decode`, `logits` and, for images,
+`encode`.
+Axes: B batch, T tokens of the prompt, S tokens seen so far and now, I images, V vocabulary.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmmdsl.backends.torch.packing import pack_linears
+from lmmdsl.backends.torch.runtime import KVCache
+
+
+class Generation(nn.Module):
+    """Text generation for a model with a key/value cache."""
+
+    TOKENS: ClassVar[dict[str, int]]
+    CONTEXT: ClassVar[int | None]
+    CACHE_ENTRIES: ClassVar[int]
+
+    embed: Callable[..., Tensor]
+    decode: Callable[..., Tensor]
+    logits: Callable[..., Tensor]
+    _compiled_step: Callable[..., Tensor] | None = None
+    _kept_cache: KVCache | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Element kind of the parameters."""
+        return next(self.parameters()).dtype
+
+    def make_cache(self, size: int) -> KVCache:
+        """Make an empty cache for `size` tokens."""
+        return KVCache(self.CACHE_ENTRIES, size)
+
+    def generate(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        callback: Callable[[Tensor], object] | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Continue prompts.
+
+        Args:
+            input_ids: prompts `[B, T]`.
+            pixel_values: images `[I, C, H, W]` in the order of their placeholders.
+            attention_mask: `[B, T]`, 0 at padding, which may be on either side.
+            callback: is given the new ids `[B]` of each step as soon as they are known.
+            options: those of `stream`.
+
+        Returns:
+            Prompts, padded in front, and their continuations `[B, T + new]`. Rows that ended
+            early are filled with the padding token.
+        """
+        steps = [pad_in_front(input_ids, attention_mask)[0]]
+        for ids in self.stream(input_ids, pixel_values, attention_mask, **options):
+            steps.append(ids[:, None])
+            if callback is not None:
+                callback(ids)
+        return torch.cat(steps, dim=1)
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop_ids: Collection[int] | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the ids `[B]` of each new token.
+
+        Args:
+            input_ids: prompts `[B, T]`.
+            pixel_values: images `[I, C, H, W]` in the order of their placeholders.
+            attention_mask: `[B, T]`, 0 at padding, which may be on either side.
+            max_new_tokens: when to stop at the latest.
+            temperature: 0 takes the most likely token, 1 samples as the model says.
+            top_k: sample among the k most likely tokens.
+            top_p: sample among the most likely tokens that together have this probability.
+            seed: makes sampling repeatable.
+            stop_ids: tokens that end a row (the model's own end token, if not given).
+
+        Raises:
+            ValueError: the context is too short, or images and placeholders do not match.
+        """
+        prompts, real = pad_in_front(input_ids, attention_mask)
+        total = prompts.shape[1] + max_new_tokens
+        if self.CONTEXT is not None and total > self.CONTEXT:
+            raise ValueError(
+                f"a prompt of {prompts.shape[1]} tokens and {max_new_tokens} new ones"
+                f" do not fit into a context of {self.CONTEXT}"
+            )
+        if stop_ids is None:
+            stop_ids = [self.TOKENS["eos"]] if "eos" in self.TOKENS else []
+        stops = torch.tensor(list(stop_ids), dtype=prompts.dtype, device=prompts.device)
+        filler = self.TOKENS.get("pad", self.TOKENS.get("eos", 0))
+        sampler = Sampler(temperature, top_k, top_p, seed, prompts.device)
+        done = torch.zeros(prompts.shape[0], dtype=torch.bool, device=prompts.device)  # [B]
+        run = Continuation(self, prompts, real, total)
+        scores = run.start(pixel_values)  # [B, V]
+        for count in range(1, max_new_tokens + 1):
+            ids = sampler.choose(scores).masked_fill(done, filler)  # [B]
+            yield ids
+            done = done | torch.isin(ids, stops)
+            if count == max_new_tokens or (len(stops) and bool(done.all())):
+                return
+            scores = run.step(ids)
+
+    def step(
+        self, input_ids: Tensor, position_ids: Tensor, attention_mask: Tensor | None, cache: KVCache
+    ) -> Tensor:
+        """Feed one token per row `[B, 1]`; gives the scores of the next one `[B, V]`."""
+        hidden = self.decode(self.embed(input_ids), position_ids, attention_mask, cache)
+        return self.logits(hidden[:, -1])
+
+    def compile_step(self, **options: Any) -> None:
+        """Compile the one-token step of generation, which then works on a cache of fixed shape.
+
+        Args:
+            options: those of `torch.compile`. On a GPU `mode="reduce-overhead"` is fastest. On a
+                CPU it is `options={"freezing": True, "max_autotune": True}`, which takes a minute
+                or two and keeps its own copy of the weights: load them first.
+        """
+        self._compiled_step = torch.compile(self.step, fullgraph=True, dynamic=False, **options)
+
+    def optimize_for_cpu(self) -> None:
+        """Pack the weights of all linear layers for oneDNN's kernels; for inference only.
+
+        Packed weights leave the state dict, and cannot be trained, moved or saved.
+        """
+        pack_linears(self)
+
+
+class Continuation:
+    """One run of generation: its cache, its mask, and how far each row is."""
+
+    def __init__(self, net: Generation, prompts: Tensor, real: Tensor | None, total: int) -> None:
+        self.net = net
+        self.prompts = prompts
+        self.real = real
+        self.width = prompts.shape[1]
+        self.cache = self._make_cache(total)
+        ends = self.width if real is None else real.sum(1, keepdim=True)
+        self.positions = torch.zeros_like(prompts[:, :1]) + ends  # [B, 1]
+        room = self.cache.size - self.width
+        self.mask = None if real is None else F.pad(real, (0, room), value=True)  # [B, size]
+
+    def start(self, pixel_values: Tensor | None) -> Tensor:
+        """Read the prompts; gives the scores of the first new token `[B, V]`."""
+        images = {} if pixel_values is None else {"pixel_values": pixel_values}
+        scores: Tensor = self.net(
+            self.prompts, attention_mask=self.real, cache=self.cache, logits_to_keep=1, **images
+        )
+        if self.net._compiled_step is not None:
+            self.cache.make_static()
+        return scores[:, -1]
+
+    def step(self, ids: Tensor) -> Tensor:
+        """Feed the ids `[B]` of a step; gives the scores of the next one `[B, V]`."""
+        self.width += 1
+        step, mask = self.net._compiled_step, self.mask
+        if step is None:
+            step, mask = self.net.step, None if mask is None else mask[:, : self.width]
+        scores = step(ids[:, None], self.positions, mask, self.cache)
+        self.positions = self.positions + 1
+        return scores
+
+    def _make_cache(self, total: int) -> KVCache:
+        if self.net._compiled_step is None:
+            return self.net.make_cache(total)
+        # A compiled step is made for one size and one place in memory, so the cache is kept.
+        kept, size = self.net._kept_cache, -(-total // 256) * 256
+        if kept is None or kept.size != size or kept.batch != self.prompts.shape[0]:
+            kept = self.net._kept_cache = self.net.make_cache(size)
+        kept.rewind()
+        return kept
+
+
+class Sampler:
+    """Chooses tokens by their scores."""
+
+    def __init__(
+        self,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        seed: int | None,
+        device: torch.device,
+    ) -> None:
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+
+    def choose(self, scores: Tensor) -> Tensor:
+        """Give one id per row `[B]` of `[B, V]`."""
+        if not self.temperature:
+            return scores.argmax(-1)
+        scores = scores.float() / self.temperature
+        if self.top_k is not None:
+            least = scores.topk(min(self.top_k, scores.shape[-1])).values[:, -1:]  # [B, 1]
+            scores = scores.masked_fill(scores < least, float("-inf"))
+        if self.top_p is not None:
+            scores = self._nucleus(scores, self.top_p)
+        return torch.multinomial(scores.softmax(-1), 1, generator=self.generator)[:, 0]
+
+    def _nucleus(self, scores: Tensor, share: float) -> Tensor:
+        ordered, order = scores.sort(descending=True)
+        chances = ordered.softmax(-1)
+        # A token goes when those before it already have the share; the first one always stays.
+        drop = chances.cumsum(-1) - chances >= share
+        drop[:, 0] = False
+        drop = torch.zeros_like(drop).scatter(1, order, drop)
+        return scores.masked_fill(drop, float("-inf"))
+
+
+def pad_in_front(input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Move the padding of prompts `[B, T]` to the front, so that all of them end together.
+
+    Returns:
+        The prompts, and which tokens are real, bool `[B, T]`, or None when all are.
+    """
+    if attention_mask is None or bool(attention_mask.all()):
+        return input_ids, None
+    real = attention_mask.bool()
+    order = real.long().argsort(dim=1, stable=True)
+    return input_ids.gather(1, order), real.gather(1, order)
+
+
+def place_tokens(
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    position_ids: Tensor | None,
+    cache: KVCache | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Positions of the tokens `[B, T]`, and which of all tokens are real, bool `[B, S]`.
+
+    Real tokens are counted from 0, or from the end of the cache; the mask covers the cache too. It
+    is dropped where it hides nothing.
+    """
+    batch, tokens = input_ids.shape
+    if attention_mask is None:
+        if position_ids is None:
+            steps = torch.arange(tokens, device=input_ids.device)
+            steps = steps if cache is None else cache.positions(tokens, input_ids.device)
+            position_ids = steps.expand(batch, tokens)
+        return position_ids, None
+    past = 0 if cache is None or cache.position is not None else cache.length
+    if attention_mask.shape[1] < past + tokens:
+        raise ValueError(
+            f"the attention mask covers {attention_mask.shape[1]} tokens,"
+            f" not {past} in the cache and {tokens} new ones"
+        )
+    if position_ids is None:
+        position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -tokens:]
+    if torch.compiler.is_compiling() or attention_mask.is_meta or not attention_mask.all():
+        return position_ids, attention_mask.bool()
+    return position_ids, None
+
+
+def require_images(input_ids: Tensor, image_id: int) -> None:
+    """Refuse prompts `[B, T]` that have placeholders but no images.
+
+    Raises:
+        ValueError: there are placeholders.
+    """
+    if torch.compiler.is_compiling() or input_ids.is_meta or input_ids.shape[1] == 1:
+        return
+    count = int((input_ids == image_id).sum())
+    if count:
+        raise ValueError(f"the prompt has {count} placeholders, but there are no images")

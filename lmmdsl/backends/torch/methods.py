@@ -1,0 +1,370 @@
+"""One method graph as Python statements.
+
+A value that the spec names, or that is read more than once, is a statement; any other is written
+inside the one expression that reads it, as far as the line holds it. Each statement ends with the
+shape of its value.
+"""
+
+from dataclasses import dataclass, field
+
+from lmmdsl.backends.torch.layout import WIDTH, atomic, statement, tidy
+from lmmdsl.backends.torch.names import NOUNS, attribute, reach, safe
+from lmmdsl.backends.torch.sizes import find_axis, size_text, solve
+from lmmdsl.backends.torch.slots import Slots
+from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import (
+    Apply,
+    Call,
+    Constant,
+    Definition,
+    Graph,
+    Input,
+    Node,
+    Read,
+    Repeat,
+    Size,
+    Value,
+)
+from lmmdsl.types.tensor import DType, Rest, TensorType
+
+INDENT = 8
+
+
+def shape_text(kind: TensorType) -> str:
+    """A shape as comments and docstrings write it: `[B, 577, 1024]`, `bool [B, T]`."""
+    axes = ", ".join("..." if isinstance(axis, Rest) else str(axis) for axis in kind.shape)
+    return f"{kind.dtype.value} [{axes}]" if kind.dtype is not DType.FLOAT else f"[{axes}]"
+
+
+@dataclass
+class MethodWriter:
+    """Writes the body of one method.
+
+    Attributes:
+        helpers: names of the runtime functions that the body calls.
+        reserved: names that no local variable may hide.
+        epilogue: statements between the last value and the return.
+    """
+
+    definition: Definition
+    method: str
+    slots: Slots
+    helpers: set[str]
+    reserved: frozenset[str]
+    epilogue: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.graph: Graph = self.definition.methods[self.method]
+        self.readers = self.graph.readers()
+        self.results = [value for _, value in self.graph.outputs]
+        self.pinned: dict[str, Value] = {}
+        self.bound: dict[Value, str] = {}
+        self.holder: dict[str, Value] = {}
+        self.sizes: dict[str, str] = {}
+
+    # ---- what becomes a statement ----------------------------------------------------------------
+
+    def host(self, index: int) -> int:
+        """The node in whose statement a node is written: itself, or a reader of its value."""
+        node = self.graph.nodes[index]
+        if isinstance(node.payload, Input) or not self.is_inlined(index):
+            return index
+        readers = self.readers.get(Value(index), [])
+        return max(map(self.host, readers), default=len(self.graph.nodes))
+
+    def is_inlined(self, index: int) -> bool:
+        """Whether a node is written inside its reader."""
+        node = self.graph.nodes[index]
+        match node.payload:
+            case Constant() | Size() | Read():
+                return True
+            case Input() | Repeat():
+                return False
+        value = Value(index)
+        readers = self.readers.get(value, [])
+        is_last = self.results == [value] and not readers and not self.epilogue
+        named = any(node.names) and not is_last
+        if len(node.types) != 1 or named or value in self.pinned.values():
+            return False
+        reads = sum(self.graph.nodes[r].inputs.count(value) for r in readers) + self.results.count(
+            value
+        )
+        return reads == 1 and not any(self._loops_over(self.graph.nodes[r], value) for r in readers)
+
+    def _loops_over(self, node: Node, value: Value) -> bool:
+        """Whether a stack reads a value in every layer."""
+        return isinstance(node.payload, Repeat) and value in node.inputs[1:]
+
+    def last_read(self, value: Value) -> int:
+        """Position of the last statement that reads a value."""
+        reads = [self.host(reader) for reader in self.readers.get(value, [])]
+        pinned = value in self.pinned.values()
+        return max([*reads, len(self.graph.nodes) if value in self.results or pinned else -1])
+
+    # ---- names -----------------------------------------------------------------------------------
+
+    def name(
+        self, value: Value, position: int, wanted: str = "", keep: tuple[Value | None, ...] = ()
+    ) -> str:
+        """Bind a value to a local name that no living value, and none of `keep`, has."""
+        node = self.graph.nodes[value.node]
+        stem = wanted or self.graph.name_of(value) or _noun(node)
+        name, number = safe(stem, self.reserved), 2
+        while name in self.holder and (
+            self.last_read(self.holder[name]) > position or self.holder[name] in keep
+        ):
+            name, number = safe(f"{stem}_{number}", self.reserved), number + 1
+        self.holder[name] = value
+        self.bound[value] = name
+        return name
+
+    # ---- expressions -----------------------------------------------------------------------------
+
+    def expression(self, value: Value) -> str:
+        """The expression for a value: its name, or the text of the node that makes it."""
+        return self.bound[value] if value in self.bound else self.text(value.node)
+
+    def text(self, index: int) -> str:
+        """The expression of a node."""
+        node = self.graph.nodes[index]
+        match node.payload:
+            case Constant(value=number):
+                return repr(number)
+            case Size(size=size):
+                return self.size(size)
+            case Read(path=path):
+                return reach(path)
+            case Apply(op=op):
+                arguments = [atomic(argument) for argument in self.arguments(node)]
+                return tidy(op.torch(_Emitter(self, index, node), *arguments))
+            case Call(part=part, method=method, definition=definition):
+                suffix = "" if method == "forward" else f".{attribute(method)}"
+                arguments = self.arguments(node, cached=self.slots.is_cached(definition, method))
+                return f"{reach(part)}{suffix}({', '.join(arguments)})"
+        raise TypeError(f"{type(node.payload).__name__} is no expression")
+
+    def arguments(self, node: Node, *, cached: bool = False) -> list[str]:
+        """Argument expressions of a node."""
+        found = ["None" if value is None else self.expression(value) for value in node.inputs]
+        if isinstance(node.payload, Apply):
+            return found
+        while found and found[-1] == "None":
+            found.pop()
+        whole = len(found) == len(node.inputs)
+        return [*found, "cache" if whole else "cache=cache"] if cached else found
+
+    def size(self, size: Dim) -> str:
+        """The expression for a size."""
+        for symbol in sorted(size.symbols()):
+            if symbol not in self.sizes:
+                self.sizes[symbol] = self._symbol(symbol)
+        return size_text(size, self.sizes)
+
+    def _symbol(self, symbol: str) -> str:
+        found = find_axis(self.graph, symbol)
+        if found is None:
+            raise ValueError(
+                f"no value of {self.definition.block}.{self.method} has an axis {symbol}"
+            )
+        value, axis, size = found
+        # Its name must still stand for it wherever the size is used.
+        self.pinned[symbol] = value
+        name = self.bound.get(value) or self.graph.name_of(value) or "_"
+        return solve(symbol, size, f"{name}.shape[{axis}]")
+
+    def argument(self, value: Value) -> str:
+        """The name of an argument."""
+        return safe(self.graph.name_of(value), self.reserved)
+
+    # ---- statements ------------------------------------------------------------------------------
+
+    def write(self) -> list[str]:
+        """The lines of the body."""
+        # Sizes pin the values that tell them; a second pass knows all of those from the start.
+        for _ in range(3):
+            known = dict(self.pinned)
+            self.lines, self.bound, self.holder, self.sizes = [], {}, {}, {}
+            for index in range(len(self.graph.nodes)):
+                self._node(index)
+            self._return()
+            if self.pinned == known:
+                break
+        return self.lines
+
+    def _node(self, index: int) -> None:
+        node = self.graph.nodes[index]
+        if isinstance(node.payload, Input):
+            self.name(Value(index), index)
+        elif isinstance(node.payload, Repeat):
+            self._repeat(index, node)
+        elif not self.is_inlined(index):
+            width = sum(len(name) + 2 for name in node.names) - 2 if node.names else 10
+            self._shorten(index, room=width + len(" = "))
+            text = self.text(index)
+            targets = [self._target(Value(index, slot), index) for slot in range(len(node.types))]
+            comment = ", ".join(map(shape_text, node.types))
+            self.lines += statement(f"{', '.join(targets)} = ", text, comment, indent=INDENT)
+
+    def _target(self, value: Value, position: int) -> str:
+        is_read = value in self.results or value in self.readers
+        return self.name(value, position) if is_read else "_"
+
+    def _shorten(self, index: int, *, room: int) -> None:
+        """Make statements of inner values while the line of a node is too long."""
+        comment = len(", ".join(map(shape_text, self.graph.nodes[index].types))) + len("  # ")
+        room = WIDTH - INDENT - room - comment
+        while len(text := self.text(index)) > room:
+            inner = {value: len(self.text(value.node)) for value in self._inner(index)}
+            if not inner:
+                return
+            # The least that makes the line short enough, else as much as there is.
+            enough = [v for v, length in inner.items() if len(text) - length + 10 <= room]
+            chosen = (
+                min(enough, key=inner.__getitem__) if enough else max(inner, key=inner.__getitem__)
+            )
+            self._extract(chosen, index)
+
+    def _inner(self, index: int) -> list[Value]:
+        """Values of steps that are written inside the expression of a node."""
+        found: list[Value] = []
+        for value in self.graph.nodes[index].inputs:
+            if value and value not in self.bound:
+                own = isinstance(self.graph.nodes[value.node].payload, Apply | Call)
+                found += [*self._inner(value.node), *([value] if own else [])]
+        return found
+
+    def _extract(self, value: Value, position: int, wanted: str = "") -> None:
+        self._shorten(value.node, room=13)
+        text = self.text(value.node)
+        name = self.name(
+            value, position - 1, wanted
+        )  # the statement that reads it reads others too
+        comment = shape_text(self.graph.type_of(value))
+        self.lines += statement(f"{name} = ", text, comment, indent=INDENT)
+
+    def _return(self) -> None:
+        end = len(self.graph.nodes)
+        for value in self.results:
+            if value not in self.bound and (self.epilogue or len(self.results) > 1):
+                self._extract(value, end, "hidden" if self.epilogue else "")
+        self.lines += [" " * INDENT + line for line in self.epilogue]
+        if len(self.results) > 1:
+            self.lines.append(
+                f"{' ' * INDENT}return {', '.join(map(self.expression, self.results))}"
+            )
+            return
+        (value,) = self.results
+        comment = "" if value in self.bound else shape_text(self.graph.type_of(value))
+        if value not in self.bound:
+            self._shorten(value.node, room=len("return "))
+        self.lines += statement("return ", self.expression(value), comment, indent=INDENT)
+
+    # ---- stacks ----------------------------------------------------------------------------------
+
+    def _repeat(self, index: int, node: Node) -> None:
+        payload = node.payload
+        assert isinstance(payload, Repeat)
+        first = node.inputs[0]
+        assert first is not None
+        state = self._state(first, index, node)
+        cached = any(
+            self.slots.is_cached(d, payload.method) for d in dict.fromkeys(payload.definitions)
+        )
+        arguments = self.arguments(node, cached=cached)
+        method = "" if payload.method == "forward" else f".{attribute(payload.method)}"
+        target = self._loop_head(payload)
+        call = f"{target}{method}({', '.join([state, *arguments[1:]])})"
+        comment = shape_text(node.types[0])
+        several = len(payload.states) > 1
+        if several:
+            self.lines.append(" " * INDENT + "states = []")
+        self.lines.append(" " * INDENT + f"for {target} in {self._layers(payload)}:")
+        self.lines += statement(f"{state} = ", call, comment, indent=INDENT + 4)
+        if several:
+            self.lines.append(" " * (INDENT + 4) + f"states.append({state})")
+            for slot, place in enumerate(payload.states):
+                self._state_name(Value(index, slot), index, place)
+
+    def _state(self, first: Value, index: int, node: Node) -> str:
+        """The variable that runs through the layers, set to the value that enters them."""
+        text = self.expression(first)
+        result = Value(index, len(node.types) - 1)
+        wanted = self.graph.name_of(result) or self._free(first, index) or "x"
+        name = self.name(result, index, wanted, node.inputs[1:])
+        if name != text:
+            self.lines += statement(
+                f"{name} = ", text, shape_text(self.graph.type_of(first)), indent=INDENT
+            )
+        return name
+
+    def _free(self, value: Value, position: int) -> str:
+        return (
+            self.bound[value] if value in self.bound and self.last_read(value) <= position else ""
+        )
+
+    def _state_name(self, value: Value, position: int, place: int) -> None:
+        name = self.name(value, position)
+        comment = shape_text(self.graph.type_of(value))
+        self.lines += statement(f"{name} = ", f"states[{place - 1}]", comment, indent=INDENT)
+
+    def _loop_head(self, payload: Repeat) -> str:
+        return safe("layer", {*self.holder, *self.reserved})
+
+    def _layers(self, payload: Repeat) -> str:
+        part = reach(payload.part)
+        declared = self.depth(payload.part)
+        return part if len(payload.definitions) == declared else f"{part}[:{max(payload.states)}]"
+
+    def depth(self, path: str) -> int:
+        """Number of layers that a stack has."""
+        at = self.definition
+        *owners, name = path.split(".")
+        for step in owners:
+            at = at.parts[step].definition  # type: ignore[union-attr]
+        return len(at.parts[name].definitions)  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True)
+class _Emitter:
+    """What an operation may ask while it renders its expression."""
+
+    writer: MethodWriter
+    index: int
+    node: Node
+
+    @property
+    def inputs(self) -> tuple[TensorType | None, ...]:
+        graph = self.writer.graph
+        return tuple(None if value is None else graph.type_of(value) for value in self.node.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorType, ...]:
+        return self.node.types
+
+    def dim(self, size: Dim) -> str:
+        return self.writer.size(size)
+
+    def helper(self, name: str) -> str:
+        self.writer.helpers.add(name)
+        return name
+
+    def cache(self) -> tuple[str, str]:
+        writer = self.writer
+        own = writer.slots.index(writer.definition, writer.method, self.index)
+        start = writer.slots.start(writer.definition)
+        if start is not None:
+            return "cache", str(start + own)
+        return "cache", f"self.layer + {own}" if own else "self.layer"
+
+
+def _noun(node: Node) -> str:
+    match node.payload:
+        case Apply(op=op):
+            return NOUNS.get(op.name, f"{op.name}_result")
+        case Call(part=part, method=method):
+            step = part.rpartition(".")[2]
+            return (
+                f"{step}_{method}" if method != "forward" else step if not step.isdigit() else "y"
+            )
+    return "x"

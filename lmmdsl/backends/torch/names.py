@@ -1,0 +1,103 @@
+"""Names in emitted files: classes, attributes, local variables, source places.
+
+Everything that a spec names passes through here, so that it is a Python identifier and hides
+nothing.
+"""
+
+import builtins
+import keyword
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from torch import nn
+
+from lmmdsl.graph.ir import Definition, Instance, Stack, distinct
+from lmmdsl.text.source import Span
+
+MODULE_NAMES = frozenset({"torch", "nn", "F", "Tensor", "self", "cache"})
+_TAKEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | MODULE_NAMES
+_MODULE_ATTRIBUTES = frozenset(dir(nn.Module())) | {"layer"}
+
+# What a value is called when the spec gives it no name, by the operation that makes it.
+NOUNS = {
+    "attend": "attended",
+    "concat": "joined",
+    "embed": "rows",
+    "equal": "same",
+    "linear": "projected",
+    "rearrange": "arranged",
+    "rotate": "rotated",
+    "splice": "spliced",
+}
+
+
+def safe(name: str, taken: Iterable[str] = ()) -> str:
+    """An identifier that is no keyword, no builtin and not in `taken`."""
+    while name in _TAKEN or name in taken:
+        name += "_"
+    return name
+
+
+def attribute(name: str) -> str:
+    """A part's name as an attribute; one that an `nn.Module` has itself gets an underscore."""
+    while name in _MODULE_ATTRIBUTES or keyword.iskeyword(name):
+        name += "_"
+    return name
+
+
+def reach(path: str) -> str:
+    """The expression for a part by dotted path (`layers.0.attn` -> `self.layers[0].attn`)."""
+    steps = (f"[{step}]" if step.isdigit() else f".{attribute(step)}" for step in path.split("."))
+    return "self" + "".join(steps)
+
+
+def place(span: Span) -> str:
+    """`file.lmm:line` without the folders of this machine (library files keep their own)."""
+    return f"{file_name(span.file.name)}:{span.line}"
+
+
+def file_name(name: str) -> str:
+    """A spec's file without the folders of this machine (library files keep their own)."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return "/".join(parts[parts.index("std") :] if "std" in parts else parts[-1:])
+
+
+def class_names(
+    root: Definition, items: Iterable[Definition], taken: Iterable[str]
+) -> dict[int, str]:
+    """A distinct class name for each definition, by `id`.
+
+    It is the name of the block; a block that is bound in several ways takes the model's part in
+    front (`VisionMlp`), then a number.
+    """
+    items = tuple(items)
+    owners: dict[int, str] = {}
+    for part in root.parts.values():
+        if isinstance(part, Instance | Stack):
+            for definition in _under(part):
+                owners.setdefault(id(definition), part.name)
+    blocks = [item.block for item in items]
+    names: dict[int, str] = {}
+    for item in items:
+        alone = blocks.count(item.block) == 1 or item is root
+        stem = item.block if alone else _camel(owners.get(id(item), "")) + item.block
+        names[id(item)] = _free(stem, {*names.values(), *taken, *_TAKEN})
+    return names
+
+
+def _under(part: Instance | Stack) -> tuple[Definition, ...]:
+    tops = (
+        (part.definition,) if isinstance(part, Instance) else tuple(dict.fromkeys(part.definitions))
+    )
+    return tuple(item for top in tops for item in distinct(top))
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}{number}", number + 1
+    return name

@@ -1,0 +1,183 @@
+"""The class of a whole model: what generation and training need beside its graphs.
+
+A root that has `embed`, `decode` and `logits` gets `forward` from ids and images to scores, and
+generates.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lmmdsl.backends.torch.classes import ClassWriter, def_lines
+from lmmdsl.backends.torch.layout import docstring, quoted, statement
+from lmmdsl.backends.torch.methods import shape_text
+from lmmdsl.graph.program import Group, Image, Program, Segment
+
+_FORWARD_DOC = """
+Score the next token at every position.
+
+Args:
+    input_ids: `[B, T]`{note}.{images}
+    attention_mask: `[B, S]`, 0 at padding; it covers the cache too.
+    position_ids: `[B, T]`; if not given, real tokens are counted from 0.
+    cache: keys and values of earlier tokens; it takes those of the new ones.
+    logits_to_keep: score only so many last positions; 0 scores all.
+
+Returns:
+    `{scores}`.
+"""
+
+
+@dataclass
+class RootWriter(ClassWriter):
+    """Writes the class of a model."""
+
+    program: Program | None = None
+
+    def write(self) -> list[str]:
+        """The lines of the whole class."""
+        bases = []
+        if self.generates:
+            bases.append("Generation")
+        if self._program.stages:
+            bases.append("Stages")
+        self.helpers.update(bases)
+        name = self.names[id(self.definition)]
+        return [f"class {name}({', '.join(bases) or 'nn.Module'}):", *self.body()]
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model has the methods of text generation."""
+        methods = self.definition.methods
+        return {"embed", "decode", "logits"} <= set(methods) and self.slots.is_cached(
+            self.definition, "decode"
+        )
+
+    @property
+    def _program(self) -> Program:
+        assert self.program is not None
+        return self.program
+
+    def body(self) -> list[str]:
+        """The lines below the class statement: constants, parts, `forward`, components."""
+        lines = docstring(self.doc(), indent=4)
+        constants = self._constants()
+        if constants:
+            lines += ["", *constants]
+        if self.definition.parts:
+            lines += ["", *self.constructor()]
+        if self.generates and "forward" not in self.definition.methods:
+            lines += ["", *self._forward()]
+        for name in self.definition.methods:
+            lines += ["", *self.method(name)]
+        return lines
+
+    def _constants(self) -> list[str]:
+        lines = []
+        if self.generates:
+            lines += _constant("TOKENS", "dict[str, int]", self._tokens())
+            image = next(
+                _images(s for layout in self._program.layouts for s in layout.segments), None
+            )
+            if image is not None:
+                lines += statement("IMAGE_ID = ", str(image.token.id), indent=4)
+                if image.tokens.is_const:
+                    lines += statement("IMAGE_TOKENS = ", str(image.tokens), "per image", indent=4)
+            lines += _constant("CONTEXT", "int | None", self._program.context)
+            lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
+        if self._program.stages:
+            stages = {stage.name: tuple(stage.train) for stage in self._program.stages}
+            lines += _constant("STAGES", "dict[str, tuple[str, ...]]", stages)
+        if lines:
+            self.helpers.add("ClassVar")
+        return lines
+
+    def _tokens(self) -> dict[str, object]:
+        return {name.strip("<>"): number for name, number in self._program.vocab.tokens.items()}
+
+    def summary(self) -> str:
+        """What the model is."""
+        return self._program.doc.strip().partition("\n\n")[0] or super().summary()
+
+    def epilogue(self, name: str) -> tuple[str, ...]:
+        """`decode` counts its tokens once all of its attentions have stored them."""
+        if name != "decode" or not self.slots.is_cached(self.definition, name):
+            return ()
+        first = self.definition.methods[name].inputs[0]
+        argument = self.definition.methods[name].name_of(first)
+        return ("if cache is not None:", f"    cache.advance({argument}.shape[1])")
+
+    def _forward(self) -> list[str]:
+        encode = self.definition.methods.get("encode")
+        images = [encode.name_of(value) for value in encode.inputs] if encode else []
+        optional = [*images, "attention_mask", "position_ids"]
+        arguments = [
+            "input_ids: Tensor",
+            *(f"{name}: Tensor | None = None" for name in optional),
+            "cache: KVCache | None = None",
+            "logits_to_keep: int = 0",
+        ]
+        self.helpers |= {"KVCache", "place_tokens"}
+        head = def_lines("forward", arguments, "Tensor")
+        return [*head, *docstring(self._forward_doc(images), indent=8), *self._forward_body(images)]
+
+    def _forward_doc(self, images: list[str]) -> str:
+        note = "; `IMAGE_TOKENS` placeholders `IMAGE_ID` per image" if images else ""
+        shown = "".join(
+            f"\n    {name}: `{self._shape('encode', place)}`, in the order of their placeholders."
+            for place, name in enumerate(images)
+        )
+        return _FORWARD_DOC.format(note=note, images=shown, scores=self._result("logits"))
+
+    def _shape(self, method: str, place: int) -> str:
+        graph = self.definition.methods[method]
+        return shape_text(graph.type_of(graph.inputs[place]))
+
+    def _result(self, method: str) -> str:
+        graph = self.definition.methods[method]
+        return shape_text(graph.type_of(graph.outputs[0][1]))
+
+    def _forward_body(self, images: list[str]) -> list[str]:
+        lines: list[str] = []
+        embed = "self.embed(input_ids)"
+        if images:
+            self.helpers.add("require_images")
+            call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
+            lines += ["        features = None", f"        if {images[0]} is not None:"]
+            lines += statement("features = ", call, self._result("encode"), indent=12)
+            lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
+            embed = "self.embed(input_ids, features)"
+        lines += statement("embeds = ", embed, self._result("embed"), indent=8)
+        place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
+        lines += statement("position_ids, mask = ", place, indent=8)
+        decode = "self.decode(embeds, position_ids, mask, cache)"
+        lines += statement("hidden = ", decode, self._result("decode"), indent=8)
+        logits = "self.logits(hidden[:, -logits_to_keep:])"
+        return lines + statement("return ", logits, self._result("logits"), indent=8)
+
+
+def _constant(name: str, kind: str, value: object) -> list[str]:
+    text = repr(value) if not isinstance(value, dict) else _dict(value)
+    lines = [f"    {name}: ClassVar[{kind}] = {text}"]
+    if len(lines[0]) <= 100 or not isinstance(value, dict):
+        return lines
+    inner = [f"        {quoted(key)}: {_item(item)}," for key, item in value.items()]
+    return [f"    {name}: ClassVar[{kind}] = {{", *inner, "    }"]
+
+
+def _dict(value: dict[str, object]) -> str:
+    return "{" + ", ".join(f"{quoted(key)}: {_item(item)}" for key, item in value.items()) + "}"
+
+
+def _item(value: object) -> str:
+    if not isinstance(value, tuple):
+        return repr(value)
+    return f"({', '.join(map(quoted, value))}{',' if len(value) == 1 else ''})"
+
+
+def _images(segments: Iterable[Segment]) -> Iterable[Image]:
+    for segment in segments:
+        match segment:
+            case Image():
+                yield segment
+            case Group(segments=inner):
+                yield from _images(inner)

@@ -1,0 +1,232 @@
+"""What emitted modules compute with beside torch: attention with a cache, rotary positions.
+
+The emitter copies the functions and classes that a model needs into its file, so nothing here may
+import more than torch and the standard library, and nothing may depend on a model.
+Axes: B batch, h query heads, g key/value heads, T tokens of this step, S tokens seen so far and
+now, d head width, R rotated pairs of a head.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KVCache:
+    """Keys and values of earlier tokens, one entry per cached attention.
+
+    Buffers `[B, g, size, d]` are made when an entry is first written. A dynamic cache gives views
+    of the slots in use, and `length` says how many that is. A static cache (for compiled steps)
+    gives whole buffers, writes at `position`, a tensor, and `visible` tells which slots count: no
+    shape changes from step to step.
+    """
+
+    def __init__(self, entries: int, size: int) -> None:
+        self.size = size
+        self.length = 0
+        self.position: Tensor | None = None
+        self._counter: Tensor | None = None
+        self.keys: list[Tensor | None] = [None] * entries
+        self.values: list[Tensor | None] = [None] * entries
+
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values `[B, g, T, d]`; gives all of them `[B, g, S, d]`."""
+        if self.keys[layer] is None:
+            self.keys[layer] = k.new_zeros(*k.shape[:2], self.size, k.shape[3])
+            self.values[layer] = v.new_zeros(*v.shape[:2], self.size, v.shape[3])
+        keys, values = self.keys[layer], self.values[layer]
+        assert keys is not None
+        assert values is not None
+        if self.position is not None:
+            slots = self.position + torch.arange(k.shape[2], device=k.device)  # [T]
+            return keys.index_copy_(2, slots, k), values.index_copy_(2, slots, v)
+        end = self.length + k.shape[2]
+        if end > self.size:
+            raise ValueError(f"{end} tokens do not fit into a cache of {self.size}")
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]
+
+    def advance(self, tokens: int) -> None:
+        """Count the tokens of a step, after all entries have stored them."""
+        if self.position is not None:
+            self.position.add_(tokens)
+        else:
+            self.length += tokens
+
+    def positions(self, tokens: int, device: torch.device) -> Tensor:
+        """Positions of the next tokens `[T]`."""
+        steps = torch.arange(tokens, device=device)
+        return steps + (self.length if self.position is None else self.position)
+
+    def visible(self, tokens: int) -> Tensor:
+        """Which slots of a static cache each new token sees: bool `[T, size]`."""
+        assert self.position is not None
+        device = self.position.device
+        return torch.arange(self.size, device=device) <= self.positions(tokens, device)[:, None]
+
+    def make_static(self) -> None:
+        """From here on, keep all shapes fixed."""
+        buffers = [buffer for buffer in (*self.keys, *self.values) if buffer is not None]
+        if self._counter is None:
+            self._counter = torch.zeros((), dtype=torch.long, device=buffers[0].device)
+            for buffer in (self._counter, *buffers):
+                torch._dynamo.mark_static_address(buffer)
+        self.position = self._counter.fill_(self.length)
+
+    def rewind(self) -> None:
+        """Forget all tokens, keep the buffers."""
+        self.length = 0
+        self.position = None
+
+    @property
+    def batch(self) -> int | None:
+        """Number of rows, once something is stored."""
+        return None if self.keys[0] is None else self.keys[0].shape[0]
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    keys: Tensor | None = None,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    cache: KVCache | None = None,
+    layer: int = 0,
+) -> Tensor:
+    """Scaled dot-product attention.
+
+    Args:
+        q: `[B, h, T, d]`.
+        k: `[B, g, S, d]`, where g divides h.
+        v: `[B, g, S, e]`.
+        keys: bool `[B, S]`, which keys are real; those of padding are not.
+        mask: bool `[B, T, S]`, which keys each query sees.
+        bias: added to the scores, `[..., T, S]`.
+        causal: whether a token sees only itself and what is before it; the last query is the last
+            key.
+        scale: factor of the scores, d ** -0.5 if not given.
+        cache: earlier keys and values, and where the new ones go.
+        layer: entry of the cache.
+
+    Returns:
+        `[B, h, T, e]`; rows of queries that see nothing are finite.
+    """
+    heads, tokens = q.shape[1:3]
+    slots = None
+    if cache is not None:
+        k, v = cache.update(layer, k, v)
+        slots = cache.visible(tokens) if cache.position is not None else None  # [T, S]
+    groups, seen = k.shape[1:3]
+    whole = tokens == seen and keys is None and mask is None and bias is None and slots is None
+    if causal and whole:
+        return _grouped_attention(q, k, v, None, scale, causal=True)
+    if causal and slots is None and tokens > 1:
+        slots = torch.ones(tokens, seen, dtype=torch.bool, device=q.device).tril(seen - tokens)
+    allowed = _allowed(keys, mask, slots)
+    if bias is not None:
+        allowed = bias.to(q.dtype) if allowed is None else _biased(bias.to(q.dtype), allowed)
+    alike = allowed is None or allowed.dim() < 4 or allowed.shape[1] == 1
+    if tokens == 1 and heads != groups and alike:
+        # The query heads of one key/value head become its query tokens: nothing is copied.
+        rows = q.reshape(q.shape[0], groups, heads // groups, q.shape[3])  # [B, g, h/g, d]
+        result = F.scaled_dot_product_attention(rows, k, v, attn_mask=allowed, scale=scale)
+        return result.reshape(q.shape[0], heads, 1, v.shape[3])
+    return _grouped_attention(q, k, v, allowed, scale, causal=False)
+
+
+def _allowed(keys: Tensor | None, mask: Tensor | None, slots: Tensor | None) -> Tensor | None:
+    """Join what limits visibility: bool, broadcastable to [B, 1, T, S]."""
+    limits = [
+        None if mask is None else mask[:, None],
+        None if keys is None else keys[:, None, None],
+    ]
+    allowed = slots
+    for limit in limits:
+        if limit is not None:
+            allowed = limit if allowed is None else limit & allowed
+    if (mask is None and keys is None) or allowed is None:
+        return allowed
+    # A query that sees nothing (padding in front) sees everything instead: its row is finite and
+    # never read.
+    return allowed | ~allowed.any(-1, keepdim=True)
+
+
+def _biased(bias: Tensor, allowed: Tensor) -> Tensor:
+    return bias.masked_fill(~allowed, float("-inf"))
+
+
+def _grouped_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None, *, causal: bool
+) -> Tensor:
+    repeats = q.shape[1] // k.shape[1]
+    shared = repeats > 1
+    if shared and mask is not None and q.is_cuda:
+        # The fused kernels of CUDA share key/value heads only without a mask.
+        k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
+        shared = False
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=shared
+    )
+
+
+def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of positions: `[..., dim / 2]` each, in float32.
+
+    Source: arXiv 2104.09864 equation 15.
+    """
+    steps = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
+    angles = positions[..., None].float() * (1.0 / theta ** (steps / dim))  # [..., R]
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate channels i and i + R of each head `[B, h, T, d]` by angle i of `[B, T, R]`."""
+    cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # [B, 1, T, R]
+    pairs = cos.shape[-1]
+    left, right = x[..., :pairs], x[..., pairs : 2 * pairs]  # [B, h, T, R]
+    first = torch.addcmul(left * cos, right, sin, value=-1)
+    second = torch.addcmul(right * cos, left, sin)
+    if 2 * pairs == x.shape[-1]:
+        return torch.cat((first, second), dim=-1)
+    return torch.cat((first, second, x[..., 2 * pairs :]), dim=-1)
+
+
+def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate channels 2 i and 2 i + 1 of each head `[B, h, T, d]` by angle i of `[B, T, R]`."""
+    cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # [B, 1, T, R]
+    width = 2 * cos.shape[-1]
+    left, right = x[..., 0:width:2], x[..., 1:width:2]  # [B, h, T, R]
+    first = torch.addcmul(left * cos, right, sin, value=-1)
+    second = torch.addcmul(right * cos, left, sin)
+    turned = torch.stack((first, second), dim=-1).flatten(-2)
+    return turned if width == x.shape[-1] else torch.cat((turned, x[..., width:]), dim=-1)
+
+
+def splice(embeds: Tensor, at: Tensor, rows: Tensor | None) -> Tensor:
+    """Put visual rows where the prompt has placeholders.
+
+    Args:
+        embeds: `[B, T, D]`.
+        at: bool `[B, T]`, the placeholders; row by row of the batch they take the next visual row.
+        rows: `[I, N, D]`, N rows for each of I images; None gives `embeds` as it is.
+
+    Raises:
+        ValueError: there are not as many placeholders as rows.
+    """
+    if rows is None:
+        return embeds
+    if not torch.compiler.is_compiling() and not at.is_meta:
+        found, given = int(at.sum()), rows[..., 0].numel()
+        if found != given:
+            shape = " x ".join(str(size) for size in rows.shape[:-1])
+            raise ValueError(f"{shape} = {given} visual rows for {found} placeholders")
+    return embeds.masked_scatter(at[..., None], rows.to(embeds.dtype))
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """Compute x * sigmoid(1.702 x)."""
+    return x * torch.sigmoid(1.702 * x)

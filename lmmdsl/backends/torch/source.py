@@ -1,0 +1,104 @@
+"""A model as one Python file that needs nothing but torch.
+
+Takes a program, or a single definition; gives the text. The file holds the runtime functions that
+the model calls, then one class per distinct block, parts before the blocks that hold them, the
+model last. Definitions that come out as the same text share a class. The text is formatted as `ruff
+format` would.
+"""
+
+import re
+from collections.abc import Iterator
+
+from lmmdsl.backends.torch.classes import ClassWriter
+from lmmdsl.backends.torch.layout import docstring
+from lmmdsl.backends.torch.leaves import leaf_module
+from lmmdsl.backends.torch.library import import_lines, names_in, needed, pieces
+from lmmdsl.backends.torch.names import class_names, file_name
+from lmmdsl.backends.torch.root import RootWriter
+from lmmdsl.backends.torch.slots import Slots
+from lmmdsl.graph.ir import Definition, distinct
+from lmmdsl.graph.program import Program
+from lmmdsl.version import __version__
+
+_AXES = re.compile(r"\bAxes:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
+_MODULE_DOC = re.compile(r'\s*"""(.*?)"""', re.DOTALL)
+
+
+def emit_source(model: Program | Definition) -> str:
+    """The text of the file."""
+    root = model.root if isinstance(model, Program) else model
+    helpers: set[str] = set()
+    classes = list(_classes(model, root, helpers))
+    library = needed(helpers)
+    code = "\n\n\n".join([*(piece.text for piece in library), *classes])
+    parts = [
+        "\n".join(docstring(_file_doc(model, root), indent=0)),
+        "\n".join(import_lines(names_in(code))),
+    ]
+    return "\n\n".join(parts) + "\n\n\n" + code + "\n"
+
+
+def root_class(model: Program | Definition) -> str:
+    """Name of the class of the model."""
+    root = model.root if isinstance(model, Program) else model
+    return class_names(root, _classed(root), pieces())[id(root)]
+
+
+def _classed(root: Definition) -> list[Definition]:
+    return [item for item in distinct(root) if item is root or leaf_module(item) is None]
+
+
+def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -> Iterator[str]:
+    slots = Slots(root)
+    items = _classed(root)
+    names = class_names(root, items, pieces())
+    reserved = frozenset(pieces()) | frozenset(names.values())
+    written: dict[str, str] = {}
+    for item in items:
+        if item is root and isinstance(model, Program):
+            writer: ClassWriter = RootWriter(item, names, slots, helpers, reserved, program=model)
+        else:
+            writer = ClassWriter(item, names, slots, helpers, reserved)
+        body = "\n".join(writer.body()) if item is not root else ""
+        if body and body in written:
+            names[id(item)] = written[body]
+            continue
+        written[body] = names[id(item)]
+        yield "\n".join(writer.write())
+
+
+def _file_doc(model: Program | Definition, root: Definition) -> str:
+    name = model.name if isinstance(model, Program) else root.block
+    summary = (
+        (model.doc.strip() or name) if isinstance(model, Program) else root.doc.strip() or name
+    )
+    parts = [summary]
+    if isinstance(model, Program) and model.source:
+        parts.append(f"Source: {model.source}")
+    parts.append(
+        f"Made by lmmdsl {__version__} from {_origin(model, root)}.\nIt needs only PyTorch."
+    )
+    axes = _glossary(root)
+    if axes:
+        parts.append("\n".join(["Axes:", *(f"    {file}: {text}" for file, text in axes.items())]))
+    return "\n\n".join(parts)
+
+
+def _origin(model: Program | Definition, root: Definition) -> str:
+    origin = file_name(root.span.file.name)
+    if isinstance(model, Program):
+        origin += f", variant {model.variant}" if model.variant else ""
+        origin += f" (sha256 {model.spec_hash[:16]})" if model.spec_hash else ""
+    return origin
+
+
+def _glossary(root: Definition) -> dict[str, str]:
+    """The axes that the spec's files explain in their first docstring, by file."""
+    found: dict[str, str] = {}
+    for item in distinct(root):
+        file = item.span.file
+        head = _MODULE_DOC.match(file.text)
+        axes = _AXES.search(head[1]) if head and leaf_module(item) is None else None
+        if axes:
+            found.setdefault(file_name(file.name), " ".join(axes[1].split()))
+    return found
