@@ -2,7 +2,7 @@
 
 Takes the root definition; gives a `Component`: the model proto without weights, and the parameters
 it needs. A decoder graph is `decode`, a slice that keeps the last `num_logits_to_keep` positions
-(0, the default, keeps all), and `logits`. Image features travel flat, `[num_image_tokens, width]`: one graph then
+(0 keeps all), and `logits`. Image features travel flat, `[num_image_tokens, width]`: one graph then
 serves any number of images, also none.
 """
 
@@ -20,11 +20,12 @@ from lmmdsl.backends.onnx.uses import Slot
 from lmmdsl.backends.onnx.walk import Tap, Walker, opset_imports
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Param
-from lmmdsl.types.tensor import DType, Rest, TensorType
+from lmmdsl.types.tensor import Axis, DType, TensorType
 
 # Operator sets fix the IR version they came with; metadata on nodes needs 10.
 IR_VERSIONS = {"std": 11, "ort": 11, "base": 10}
 LAST = 2**63 - 1
+KEEP = "num_logits_to_keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class MainGraph:
         self.options = options
         self._root = root
         self._rests = open_axes(tuple((ranks or {}).items()))
+        self._axes = dict(AXES)
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
         self._renamed: dict[str, str] = {}
@@ -64,8 +66,13 @@ class MainGraph:
     def frame(self, graph: Graph) -> Frame:
         """The root at work, with run-time sizes under their public names."""
         symbols = {s for n in graph.nodes for t in n.types for a in t.shape for s in _symbols(a)}
-        sizes = {symbol: Dim.symbol(AXES.get(symbol, symbol)) for symbol in symbols}
+        sizes = {symbol: Dim.symbol(self._axes.get(symbol, symbol)) for symbol in symbols}
         return Frame(definition=self._root, scope=self.scope, rests=self._rests, sizes=sizes)
+
+    def call_axis(self, size: Axis, name: str) -> None:
+        """From here on, call a run-time size of the methods by this name."""
+        for symbol in _symbols(size):
+            self._axes[symbol] = name
 
     def input(self, name: str, kind: TensorType) -> str:
         """Declare a graph input; masks are int64 outside and boolean inside."""
@@ -201,7 +208,7 @@ def _features(main: MainGraph, kind: TensorType) -> str:
     flat = TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), *kind.shape[2:]))
     name = main.input("image_features", flat)
     images = main.node("Reshape", name, main.scope.integers([-1, *sizes]))
-    main.scope.know(images, kind)
+    main.scope.measure(images, kind)
     return images
 
 
@@ -212,14 +219,14 @@ def decoder_component(root: Definition, options: Options) -> Component:
     frame = main.frame(graph)
     given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
     slots = main.pasts("decode")
-    keep = main.input("num_logits_to_keep", TensorType(DType.INT, ()))
-    main.scope.initializers.append(make_tensor(keep, np.zeros((), np.int64), TensorProto.INT64))
+    keep = main.input(KEEP, TensorType(DType.INT, ()))
     (hidden,) = main.method("decode", given)
     kept = _keep_last(main, hidden, keep)
-    (name, _) = signature(root.methods["logits"])[0]
+    ((name, kind),) = signature(root.methods["logits"])
+    main.call_axis(kind.shape[1], "num_logits")
+    main.scope.measure(kept, main.frame(root.methods["logits"]).outer(kind))
     (logits,), ((_, kind),) = main.method("logits", {name: kept}), main.results("logits")
-    axes = (Dim.symbol("batch_size"), Dim.symbol("num_logits"), *kind.shape[-1:])
-    main.output("logits", logits, TensorType(kind.dtype, axes))
+    main.output("logits", logits, kind)
     main.presents(slots)
     return main.component("decoder_model_merged", slots)
 
@@ -229,6 +236,17 @@ def _keep_last(main: MainGraph, hidden: str, keep: str) -> str:
     start = main.node("Neg", main.node("Reshape", keep, main.scope.integers([1])))
     ends, axes = main.scope.integers([LAST]), main.scope.integers([1])
     return main.node("Slice", hidden, start, ends, axes)
+
+
+def without_keep(decoder: ModelProto) -> ModelProto:
+    """The decoder for callers that do not know `num_logits_to_keep`: always the last position."""
+    model = ModelProto()
+    model.CopyFrom(decoder)
+    kept = [item for item in model.graph.input if item.name != KEEP]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.graph.initializer.append(make_tensor(KEEP, np.ones((), np.int64), TensorProto.INT64))
+    return model
 
 
 def flow_component(
@@ -249,5 +267,5 @@ def _cache(heads: int, size: int, length: str) -> TensorType:
     return TensorType(DType.FLOAT, axes)
 
 
-def _symbols(axis: Dim | Rest) -> frozenset[str]:
+def _symbols(axis: Axis) -> frozenset[str]:
     return axis.symbols() if isinstance(axis, Dim) else frozenset()

@@ -7,7 +7,7 @@ Without weights the graphs point into a data file that does not exist yet.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,15 @@ from lmmdsl.backends.onnx.component import (
     embed_component,
     flow_component,
     vision_component,
+    without_keep,
 )
 from lmmdsl.backends.onnx.frame import Options
-from lmmdsl.backends.onnx.package import genai_config, layout_facts, package_facts
+from lmmdsl.backends.onnx.package import (
+    GENAI_DECODER,
+    genai_config,
+    layout_facts,
+    package_facts,
+)
 from lmmdsl.backends.onnx.protos import (
     FLOATS,
     add_notes,
@@ -38,7 +44,6 @@ from lmmdsl.types.tensor import DType, TensorType
 from lmmdsl.weights.coverage import Load
 
 PARTS = {"encode": vision_component, "embed": embed_component, "decode": decoder_component}
-HELPERS = ("logits",)  # methods that are part of another component
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ def export(
     for part in parts:
         _describe(part.model, program, profile, dtype)
         place_weights(part, plan, element=options.floats)
-        (folder / f"{part.name}.onnx").write_bytes(part.model.SerializeToString(deterministic=True))
+        _write_model(folder, part.name, part.model)
     write_data(folder, plan)
     _write_facts(program, folder, parts, profile=profile, dtype=dtype)
     files = tuple(sorted(path.name for path in folder.iterdir()))
@@ -100,14 +105,19 @@ def export(
 
 
 def build_components(root: Definition, options: Options) -> list[Component]:
-    """All graphs of a model: the parts of an image-and-text pipeline, and every other flow by itself."""
-    built = []
-    for method in root.methods:
-        if method in PARTS and _is_pipeline(root):
-            built.append(PARTS[method](root, options))
-        elif method not in HELPERS or not _is_pipeline(root):
-            built.append(flow_component(root, method, options))
-    return built
+    """All graphs of a model.
+
+    A model with `decode` and `logits` gives the parts of an image-and-text pipeline; every other
+    method is a graph by itself, without a cache.
+    """
+    alone = replace(options, cached=False)
+    if not _is_pipeline(root):
+        return [flow_component(root, method, alone) for method in root.methods]
+    return [
+        PARTS[method](root, options) if method in PARTS else flow_component(root, method, alone)
+        for method in root.methods
+        if method != "logits"  # a part of the decoder
+    ]
 
 
 def _is_pipeline(root: Definition) -> bool:
@@ -198,6 +208,10 @@ def place_weights(part: Component, plan: Plan, *, element: int) -> None:
         graph.node.extend(nodes)
 
 
+def _write_model(folder: Path, name: str, model: ModelProto) -> None:
+    (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
 def _describe(model: ModelProto, program: Program, profile: str, dtype: str) -> None:
     model.doc_string = program.doc
     notes = {
@@ -222,6 +236,8 @@ def _write_facts(
         texts["run.py"] = Path(__file__).with_name("run.py").read_text(encoding="utf-8")
     genai = genai_config(program, parts)
     if genai:
+        decoder = without_keep(next(part.model for part in parts if part.slots))
+        _write_model(folder, GENAI_DECODER, decoder)
         texts["genai_config.json"] = json.dumps(genai, indent=1) + "\n"
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -14,6 +14,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
 
 FORMAT = 1
+GENAI_DECODER = "decoder_model_genai"
 
 
 def package_facts(
@@ -34,11 +35,20 @@ def package_facts(
         "vocab": program.vocab.rows,
         "context": program.context,
         "tokens": dict(program.vocab.tokens),
+        "bos_id": token_id(program, "bos"),
+        "eos_id": token_id(program, "eos"),
+        "pad_id": token_id(program, "pad"),
         "images": [_image(image) for image in _images(program)],
         "cache": [{"heads": s.heads, "key": s.key, "value": s.value} for s in slots],
         "layouts": layout_facts(program.layouts),
         "preprocess": {name: _plain(facts) for name, facts in program.preprocess.items()},
     }
+
+
+def token_id(program: Program, name: str) -> int | None:
+    """Id of a token by its usual name, None where the vocabulary does not name it."""
+    tokens = program.vocab.tokens
+    return tokens.get(f"<{name}>", tokens.get(name))
 
 
 def layout_facts(layouts: Sequence[Layout]) -> dict[str, list[dict[str, Any]]]:
@@ -126,7 +136,7 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
 
     It fits one encoder, one embedding graph and one decoder with equal cache entries. The type name is
     one that lets the caller bring `input_ids`, `pixel_values` and `num_image_tokens` itself: GenAI has
-    no open type for other models.
+    no open type for other models. Its decoder is a second graph over the same weights.
     """
     by_name = {component.name: component for component in components}
     decoder = by_name.get("decoder_model_merged")
@@ -136,9 +146,9 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
         return None
     model = {
         "type": "phi3v",
-        "bos_token_id": _id(program, "bos"),
-        "eos_token_id": _id(program, "eos"),
-        "pad_token_id": _id(program, "pad"),
+        "bos_token_id": token_id(program, "bos") or 0,
+        "eos_token_id": token_id(program, "eos") or 0,
+        "pad_token_id": token_id(program, "pad") or 0,
         "context_length": program.context,
         "vocab_size": program.vocab.rows,
         "vision": _genai_part("vision_encoder", ["pixel_values"], ["image_features"]),
@@ -148,10 +158,6 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
         "decoder": _genai_decoder(decoder),
     }
     return {"model": model, "search": _genai_search(program)}
-
-
-def _id(program: Program, name: str) -> int:
-    return program.vocab.tokens.get(name, 0)
 
 
 def _genai_part(name: str, inputs: list[str], outputs: list[str]) -> dict[str, Any]:
@@ -165,7 +171,7 @@ def _genai_part(name: str, inputs: list[str], outputs: list[str]) -> dict[str, A
 def _genai_decoder(decoder: Component) -> dict[str, Any]:
     names = {item.name for item in decoder.model.graph.input}
     plain = [n for n in ("inputs_embeds", "attention_mask", "position_ids") if n in names]
-    part = _genai_part(decoder.name, plain, ["logits"])
+    part = _genai_part(GENAI_DECODER, plain, ["logits"])
     for kind in ("key", "value"):
         part["inputs"][f"past_{kind}_names"] = f"past_key_values.%d.{kind}"
         part["outputs"][f"present_{kind}_names"] = f"present.%d.{kind}"

@@ -81,9 +81,14 @@ class Scope:
     def add_input(self, name: str, kind: TensorType) -> str:
         """Declare an input of the body; its axes tell the run-time sizes."""
         self.add_state(name, kind)
+        self.measure(name, kind)
+        return name
+
+    def measure(self, name: str, kind: TensorType) -> None:
+        """Read run-time sizes off a value of a known type."""
+        self.know(name, kind)
         for axis, size in enumerate(self.shapes[name]):
             self._measure(Measured(name, axis), size)
-        return name
 
     def add_state(self, name: str, kind: TensorType) -> str:
         """Declare an input that no size is read from."""

@@ -33,8 +33,10 @@ class Affine(Op):
     name = "affine"
 
     def onnx(self, g, x, weight, bias=None):
-        product = g.op("MatMul", x, g.op("Transpose", weight, perm=[1, 0]))
-        return g.op("Add", product, bias) if bias else product
+        # By rows, so that the run-time sizes are needed to restore the leading axes.
+        rows = g.op("Reshape", x, g.shape([-1, g.inputs[0].shape[-1]]))
+        y = g.op("Gemm", rows, weight, bias, transB=1)
+        return g.op("Reshape", y, g.shape(g.outputs[0].shape))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ def test_keeping_the_last_logits_gives_only_those(embeds):
 
 def test_names_are_hierarchical_and_places_short():
     nodes = build(handmade.decoder(), flat=True).model.graph.node
-    node = next(node for node in nodes if node.name == "/layers.1/q/MatMul")
+    node = next(node for node in nodes if node.name == "/layers.1/q/Gemm")
 
     notes = {entry.key: entry.value for entry in node.metadata_props}
     assert notes == {"namespace": "layers.1/q", "lmm": "decoder.lmm:2"}
