@@ -1,29 +1,20 @@
 """The primitive operations, one class each. Modules are listed by hand; there is no scanning."""
 
 from lmmdsl.ops import (
+    arithmetic as arithmetic,
     attention as attention,
-)
-from lmmdsl.ops import (
     conv as conv,
-)
-from lmmdsl.ops import (
+    create as create,
     embed as embed,
-)
-from lmmdsl.ops import (
+    image as image,
     index as index,
-)
-from lmmdsl.ops import (
+    join as join,
     linear as linear,
-)
-from lmmdsl.ops import (
     norm as norm,
-)
-from lmmdsl.ops import (
-    pointwise as pointwise,
-)
-from lmmdsl.ops import (
+    position as position,
     rearrange as rearrange,
-)
-from lmmdsl.ops import (
+    reduce as reduce,
     rope as rope,
+    splice as splice,
+    unary as unary,
 )

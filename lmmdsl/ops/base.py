@@ -15,13 +15,23 @@ from lmmdsl.types.tensor import DType, TensorType
 
 
 class TorchEmitter(Protocol):
-    """What an operation may ask of the PyTorch backend while it renders its expression."""
+    """What an operation may ask of the PyTorch backend while it renders its expression.
+
+    Operands arrive as text that may stand beside any operator and before `.` or `[`: a name, a call, a number, or
+    an expression in parentheses.
+    """
 
     inputs: Types
     outputs: tuple[TensorType, ...]
 
     def dim(self, size: Dim) -> str:
         """Python expression for a size; run-time symbols become shapes of arguments."""
+
+    def device(self) -> str:
+        """Expression for the device of the method's arguments."""
+
+    def dtype(self) -> str:
+        """Expression for the model's own precision."""
 
     def helper(self, name: str) -> str:
         """Include a function of the emitted runtime (`backends/torch/runtime.py`) and give its name."""
@@ -60,10 +70,11 @@ class OnnxBuilder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A test case: shapes of the inputs by name (`None` leaves an optional one out) and attributes.
+    """A test case: inputs by name (`None` leaves an optional one out) and attributes.
 
-    A shape is a string of sizes (`"2 5 8"`), with an optional kind (`"int 2 5"`, `"bool 2 7"`). `high` bounds
-    integer data. For refusals, `problem` is a fragment of the message.
+    An input is a string of sizes (`"2 5 8"`), with an optional kind (`"int 2 5"`, `"bool 2 7"`) and, after a colon,
+    optional values (`"int 3: 4 0 1"`). `high` bounds random integers. For refusals, `problem` is a fragment of the
+    message.
     """
 
     inputs: Mapping[str, str | None]
@@ -79,7 +90,7 @@ def case(
     high: int = 3,
     **inputs: str | None,
 ) -> Case:
-    """Write a `Case` in one line: `case(x="2 5 8", weight="12 8")`."""
+    """Write a `Case` in one line: `case(x="2 5 8", weight="12 8")`; inputs that are not named are left out."""
     return Case(inputs=inputs, attributes=attributes or {}, problem=problem, high=high)
 
 

@@ -6,16 +6,20 @@ signature names its tensors, its dataclass fields are its attributes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from itertools import takewhile
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.base import OPS, Op
 
+_NO = object()
 _KINDS: dict[object, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a word",
+    Dim: "a size",
 }
 
 
@@ -64,11 +68,8 @@ def bind(
     operands, rest = _operands(cls, positional, is_tensor)
     attributes = _attributes(cls, rest, named, operands)
     for field in fields(cls):
-        if (
-            field.name not in attributes
-            and field.default is MISSING
-            and field.default_factory is MISSING
-        ):
+        is_needed = field.default is MISSING and field.default_factory is MISSING
+        if is_needed and field.name not in attributes:
             raise BadCall("missing", field.name)
     if cls.is_variadic:
         return cls(**attributes), tuple(operands.values())
@@ -81,15 +82,19 @@ def bind(
 def _operands(
     cls: type[Op], positional: Sequence[object], is_tensor: Callable[[object], bool]
 ) -> tuple[dict[str, object], list[object]]:
-    if cls.is_variadic:
-        count = next(
-            (i for i, value in enumerate(positional) if not is_tensor(value)), len(positional)
-        )
-        return {str(i): value for i, value in enumerate(positional[:count])}, list(
-            positional[count:]
-        )
-    names = cls.operands()
-    return dict(zip(names, positional, strict=False)), list(positional[len(names) :])
+    """Operands by name, and the positional arguments after them."""
+    if not cls.is_variadic:
+        names = cls.operands()
+        return dict(zip(names, positional, strict=False)), list(positional[len(names) :])
+    first, *others = positional or (None,)
+    if isinstance(first, tuple) and all(map(is_tensor, first)):  # concat([a, b], ...)
+        return _numbered(first), others
+    tensors = list(takewhile(is_tensor, positional))
+    return _numbered(tensors), list(positional[len(tensors) :])
+
+
+def _numbered(tensors: Sequence[object]) -> dict[str, object]:
+    return {str(number): value for number, value in enumerate(tensors)}
 
 
 def _attributes(
@@ -99,41 +104,41 @@ def _attributes(
     if len(rest) > len(known):
         raise BadCall("many", most=len(cls.operands()) + len(known))
     given = dict(zip(known, rest, strict=False))
+    names = () if cls.is_variadic else cls.operands()
     extra: list[tuple[str, object]] = []
     for key, value in named.items():
         if key in known and key not in given:
             given[key] = value
-        elif key in cls.operands() and key not in operands and not cls.is_variadic:
+        elif key in names and key not in operands:
             operands[key] = value
-        elif cls.extra:
+        elif cls.extra and key not in known and key not in names:
             extra.append((key, _coerce(key, value, Dim)))
         else:
-            raise BadCall("unknown", key, candidates=(*cls.operands(), *known))
+            raise BadCall("unknown", key, candidates=(*names, *known))
     attributes = {key: _coerce(key, value, known[key]) for key, value in given.items()}
     return attributes | ({cls.extra: tuple(extra)} if cls.extra else {})
 
 
 def _coerce(name: str, value: object, kind: object) -> object:
     """A language value as the attribute's Python type."""
-    options = getattr(kind, "__args__", (kind,))
-    if value is None and type(None) in options:
-        return None
-    if getattr(kind, "__origin__", None) is tuple and isinstance(value, tuple):
-        return tuple(_coerce(name, item, options[0]) for item in value)
-    if isinstance(value, Dim):
-        if Dim in options:
-            return value
-        if value.is_const and int in options:
-            return value.value
-        if value.is_const and float in options:
-            return float(value.value)
+    options = kind.__args__ if isinstance(kind, UnionType) else (kind,)
     for option in options:
-        if isinstance(option, type) and type(value) is option:
-            return value
-    wanted = " or ".join(
-        _KINDS.get(option, "a size") for option in options if option is not type(None)
-    )
-    raise BadCall("wrong", name, wanted=wanted, found=_found(value))
+        made = _convert(name, value, option)
+        if made is not _NO:
+            return made
+    wanted = dict.fromkeys(_KINDS.get(option, "a list") for option in options if option is not NoneType)
+    raise BadCall("wrong", name, wanted=" or ".join(wanted), found=_found(value))
+
+
+def _convert(name: str, value: object, kind: object) -> object:
+    """A language value as one Python type, or `_NO`."""
+    if get_origin(kind) is tuple and isinstance(value, tuple):
+        return tuple(_coerce(name, item, get_args(kind)[0]) for item in value)
+    if isinstance(value, Dim) and value.is_const and kind in (int, float):
+        return int(value.value) if kind is int else float(value.value)
+    if isinstance(value, int) and kind is Dim and not isinstance(value, bool):
+        return Dim.of(value)
+    return value if type(value) is kind else _NO
 
 
 def _found(value: object) -> str:

@@ -5,16 +5,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
+from lmmdsl.ops.axes import given, known
+from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
+
+_PLAIN = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 @op
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Op):
-    """Two-dimensional convolution with symmetric zero padding.
+    """Two-dimensional convolution with zero padding.
+
+    `padding` is the same on all sides, or `same`, which keeps the size of the image (an odd number of zeros puts the
+    extra one last).
 
     Source: torch.nn.functional.conv2d; ONNX Conv-11.
     """
@@ -22,62 +28,82 @@ class Conv2d(Op):
     name: ClassVar[str] = "conv2d"
     signature: ClassVar[str] = "x[b c h w], weight[o i k l], bias[o]? -> y[b o h w]"
     stride: int = 1
-    padding: int = 0
+    padding: int | str = 0
+    dilation: int = 1
     groups: int = 1
     samples = (
-        case(x="2 3 14 21", weight="8 3 7 7", bias=None, attributes={"stride": 7}),
-        case(
-            x="2 4 9 7",
-            weight="6 2 3 3",
-            bias="6",
-            attributes={"stride": 2, "padding": 1, "groups": 2},
-        ),
+        case(x="2 3 14 21", weight="8 3 7 7", attributes={"stride": 7}),
+        case(x="2 4 9 7", weight="6 2 3 3", bias="6", attributes={"stride": 2, "padding": 1, "groups": 2}),
+        case(x="2 3 5 6", weight="4 3 2 3", attributes={"padding": "same"}),
+        case(x="2 3 9 9", weight="4 3 3 3", bias="4", attributes={"dilation": 2}),
     )
     refuses = (
-        case(
-            x="2 3 9 9", weight="6 2 3 3", bias=None, problem="has 3 channels, but `weight` takes 2"
-        ),
-        case(x="3 9 9", weight="6 3 3 3", bias=None, problem="must have axes"),
+        case(x="2 3 9 9", weight="6 2 3 3", problem="has 3 channels, but `weight` takes 2"),
+        case(x="3 9 9", weight="6 3 3 3", problem="must have axes"),
+        case(x="2 3 9 9", weight="6 3 3 3", attributes={"padding": "valid"}, problem="a number or `same`"),
+        case(x="2 3 9 9", weight="6 3 3 3", attributes={"padding": "same", "stride": 2}, problem="stride 1"),
+        case(x="2 3 2 9", weight="6 3 3 3", problem="a kernel of 3 does not fit into 2"),
+        case(x="2 3 9 9", weight="6 3 3 3", attributes={"stride": 0}, problem="`stride` is 0"),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
-        x, weight = inputs[:2]
-        assert x is not None and weight is not None
-        channels, taken = x.size(1), weight.size(1) * self.groups
+        self._check()
+        x, weight = given(inputs)[:2]
+        channels, taken = x.shape[1], known(weight.shape[1])[0] * self.groups
         if channels != taken:
             raise Refused(
-                f"`x` has {channels} channels, but `weight` takes {taken}", sizes=(channels, taken)
+                f"`x` has {channels} channels, but `weight` takes {taken}", sizes=known(channels, taken)
             )
-        sides = [
-            (size + 2 * self.padding - kernel) // self.stride + 1
-            for size, kernel in ((x.size(axis), weight.size(axis)) for axis in (2, 3))
-        ]
+        sides = map(self._side, known(*x.shape[2:]), known(*weight.shape[2:]))
         return (TensorType(kind.dtype, (*kind.shape[:2], *sides)),)
 
-    def torch(self, e: TorchEmitter, *args: str) -> str:
-        options = "".join(f", {key}={value}" for key, value in self._options().items())
-        bias = "" if args[2] == "None" else f", {args[2]}"
-        return f"F.conv2d({args[0]}, {args[1]}{bias}{options})"
+    def _check(self) -> None:
+        for name in ("stride", "dilation", "groups"):
+            if getattr(self, name) < 1:
+                raise Refused(f"`{name}` is {getattr(self, name)}, but must be 1 or more")
+        if isinstance(self.padding, str) and self.padding != "same":
+            raise Refused(f"`padding` is a number or `same`, not `{self.padding}`")
+        if self.padding == "same" and self.stride != 1:
+            raise Refused("`padding = same` goes with stride 1")
 
-    def _options(self) -> dict[str, int]:
-        plain = {"stride": 1, "padding": 0, "groups": 1}
-        return {key: value for key, value in self.attributes.items() if value != plain[key]}
+    def _side(self, size: Dim, kernel: Dim) -> Dim:
+        if isinstance(self.padding, str):
+            return size
+        room = size + 2 * self.padding - self.dilation * (kernel - 1) - 1
+        if room.is_const and room.value < 0:
+            raise Refused(f"a kernel of {kernel} does not fit into {size + 2 * self.padding}", sizes=(size, kernel))
+        return room // self.stride + 1
+
+    def _options(self) -> list[str]:
+        """Arguments that differ from torch's own."""
+        values = {name: getattr(self, name) for name in _PLAIN}
+        return [
+            f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+            for name, value in values.items()
+            if value != _PLAIN[name]
+        ]
+
+    def torch(self, e: TorchEmitter, *args: str) -> str:
+        tensors = args[:2] if args[2] == "None" else args
+        return f"F.conv2d({', '.join([*tensors, *self._options()])})"
 
     def torch_module(self, shapes: Mapping[str, tuple[Dim, ...]]) -> str | None:
         out, into, kernel, width = shapes["weight"]
         size = str(kernel) if kernel == width else f"({kernel}, {width})"
-        options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
-        plain = {"stride": 1, "padding": 0, "groups": 1}
-        extra = [f"{key}={value}" for key, value in options.items() if value != plain[key]]
-        if "bias" not in shapes:
-            extra.append("bias=False")
-        return f"nn.Conv2d({', '.join([str(into * self.groups), str(out), f'kernel_size={size}', *extra])})"
+        bias = [] if "bias" in shapes else ["bias=False"]
+        options = [f"kernel_size={size}", *self._options(), *bias]
+        return f"nn.Conv2d({', '.join([str(into * self.groups), str(out), *options])})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
-        pads = [self.padding] * 4
-        return g.op("Conv", *args, strides=[self.stride] * 2, pads=pads, group=self.groups)
+        return g.op(
+            "Conv",
+            *args,
+            strides=[self.stride] * 2,
+            dilations=[self.dilation] * 2,
+            group=self.groups,
+            **({"auto_pad": "SAME_UPPER"} if self.padding == "same" else {"pads": [self.padding] * 4}),
+        )
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
-        assert inputs[1] is not None
-        return 2 * product(outputs[0].shape) * product(inputs[1].shape[1:])
+        return 2 * product((*outputs[0].shape, *given(inputs)[1].shape[1:]))

@@ -2,7 +2,8 @@
 
 `x[*b i], weight[o i], bias[o]? -> y[*b o]`: axes are bound by the first input that names them and checked in every
 other; `*b` stands for any number of leading axes; a number must match itself; a name that is also an attribute of
-the operation takes its value; `?` marks an optional input; `int` or `bool` before a name fixes the element kind.
+the operation takes its value; `?` marks an optional input. A word before a name tells the element kind: `int`, `bool`,
+`number` (not bool) or `any`, else float; an output that is `number` or `any` is of the first input's kind.
 """
 
 import re
@@ -17,7 +18,7 @@ from lmmdsl.types.tensor import Axis, DType, Rest, TensorType
 Types = tuple[TensorType | None, ...]
 
 _TERM = re.compile(
-    r"(?:(?P<kind>int|bool|any)\s+)?(?P<name>\w+)\[(?P<axes>[^\]]*)\](?P<optional>\?)?"
+    r"(?:(?P<kind>int|bool|number|any)\s+)?(?P<name>\w+)\[(?P<axes>[^\]]*)\](?P<optional>\?)?"
 )
 
 
@@ -41,10 +42,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Term:
-    """One input or output of a signature."""
+    """One input or output of a signature; `kinds` are the element kinds that it may have."""
 
     name: str
-    kind: DType | None
+    kinds: tuple[DType, ...]
     axes: tuple[str, ...]
     optional: bool
 
@@ -55,6 +56,9 @@ class Signature:
 
     inputs: tuple[Term, ...]
     outputs: tuple[Term, ...]
+
+
+_KINDS = {None: (DType.FLOAT,), "number": (DType.FLOAT, DType.INT), "any": tuple(DType)}
 
 
 @cache
@@ -68,7 +72,7 @@ def _terms(text: str) -> tuple[Term, ...]:
     return tuple(
         Term(
             match["name"],
-            None if match["kind"] == "any" else DType(match["kind"] or "float"),
+            _KINDS[match["kind"]] if match["kind"] in _KINDS else (DType(match["kind"]),),
             tuple(match["axes"].split()),
             bool(match["optional"]),
         )
@@ -123,10 +127,9 @@ class Binding:
 
 def match_term(binding: Binding, term: Term, found: TensorType) -> None:
     """Match one input against its pattern."""
-    if term.kind is not None and found.dtype is not term.kind:
-        raise Refused(
-            f"`{term.name}` must be {term.kind.value}, but {found} is {found.dtype.value}"
-        )
+    if found.dtype not in term.kinds:
+        wanted = " or ".join(kind.value for kind in term.kinds)
+        raise Refused(f"`{term.name}` must be {wanted}, but {found} is {found.dtype.value}")
     axes, shape = term.axes, found.shape
     starred = bool(axes) and axes[0].startswith("*")
     fixed = axes[1:] if starred else axes
@@ -158,10 +161,11 @@ def infer_signature(
                 raise Refused(f"`{name}` needs `{term.name}`")
             continue
         match_term(binding, term, found)
-    return tuple(_result(binding, term) for term in signature.outputs)
+    first = next((kind.dtype for kind in inputs if kind), DType.FLOAT)
+    return tuple(_result(binding, term, first) for term in signature.outputs)
 
 
-def _result(binding: Binding, term: Term) -> TensorType:
+def _result(binding: Binding, term: Term, first: DType) -> TensorType:
     shape: list[Axis] = []
     for axis in term.axes:
         if axis.startswith("*"):
@@ -171,4 +175,4 @@ def _result(binding: Binding, term: Term) -> TensorType:
         if size is None:
             raise KeyError(f"axis {axis} of output {term.name} is never bound")
         shape.append(size)
-    return TensorType(term.kind or DType.FLOAT, tuple(shape))
+    return TensorType(term.kinds[0] if len(term.kinds) == 1 else first, tuple(shape))

@@ -1,0 +1,111 @@
+"""Tensors out of nothing, and changes of element kind."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lmmdsl.dims.expr import Dim
+from lmmdsl.ops.axes import given, number
+from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.signature import Refused, Types
+from lmmdsl.types.tensor import DType, TensorType
+
+
+@op
+@dataclass(frozen=True, kw_only=True)
+class Arange(Op):
+    """0, 1 ... size - 1.
+
+    Source: torch.arange; ONNX Range-11.
+    """
+
+    name: ClassVar[str] = "arange"
+    signature: ClassVar[str] = "-> int y[size]"
+    size: Dim
+    samples = (case(attributes={"size": Dim.of(5)}), case(attributes={"size": Dim.of(0)}))
+    refuses = (case(attributes={"size": Dim.of(-1)}, problem="cannot have -1 places"),)
+
+    def infer(self, inputs: Types) -> tuple[TensorType, ...]:
+        if self.size.is_const and self.size.value < 0:
+            raise Refused(f"an axis cannot have {self.size} places")
+        return super().infer(inputs)
+
+    def torch(self, e: TorchEmitter, *args: str) -> str:
+        return f"torch.arange({e.dim(self.size)}, device={e.device()})"
+
+    def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
+        if self.size.is_const:
+            return g.const(list(range(self.size.value)), DType.INT)
+        first, step = g.const(0, DType.INT), g.const(1, DType.INT)
+        return g.op("Range", first, g.op("Squeeze", g.dim(self.size)), step)
+
+
+@op
+@dataclass(frozen=True, kw_only=True)
+class Full(Op):
+    """A tensor that holds one number, truth or falsehood everywhere.
+
+    Source: torch.full; ONNX Expand-13.
+    """
+
+    name: ClassVar[str] = "full"
+    signature: ClassVar[str] = "-> y[]"
+    shape: tuple[Dim, ...]
+    value: int | float | bool
+    samples = (
+        case(attributes={"shape": (Dim.of(2), Dim.of(3)), "value": 0.5}),
+        case(attributes={"shape": (Dim.of(0), Dim.of(3)), "value": True}),
+        case(attributes={"shape": (), "value": 7}),
+    )
+
+    @property
+    def dtype(self) -> DType:
+        """Element kind of the value."""
+        return DType(type(self.value).__name__)
+
+    def infer(self, inputs: Types) -> tuple[TensorType, ...]:
+        return (TensorType(self.dtype, self.shape),)
+
+    def torch(self, e: TorchEmitter, *args: str) -> str:
+        sizes = ", ".join(map(e.dim, self.shape)) + ("," if len(self.shape) == 1 else "")
+        kind = f", dtype={e.dtype()}" if self.dtype is DType.FLOAT else ""
+        return f"torch.full(({sizes}), {number(self.value)}{kind}, device={e.device()})"
+
+    def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
+        value = g.const(self.value, self.dtype)
+        return g.op("Expand", value, g.shape(self.shape)) if self.shape else g.op("Identity", value)
+
+
+@op
+@dataclass(frozen=True, kw_only=True)
+class Cast(Op):
+    """Another element kind: `to` is `int` (towards zero), `float` or `bool` (not 0).
+
+    Source: torch.Tensor.to; ONNX Cast-13.
+    """
+
+    name: ClassVar[str] = "cast"
+    signature: ClassVar[str] = "any x[*b] -> y[*b]"
+    to: str
+    samples = (
+        case(x="2 5: -1.5 -.5 0 .5 1.5 2.5 3 -3 .1 9", attributes={"to": "int"}),
+        case(x="bool 2 5", attributes={"to": "float"}),
+        case(x="bool 2 5", attributes={"to": "int"}),
+        case(x="int 2 5", attributes={"to": "bool"}),
+    )
+    refuses = (case(x="2", attributes={"to": "half"}, problem="`to` is `float`, `int` or `bool`, not `half`"),)
+
+    def infer(self, inputs: Types) -> tuple[TensorType, ...]:
+        if self.to not in tuple(DType):
+            raise Refused(f"`to` is `float`, `int` or `bool`, not `{self.to}`")
+        return (TensorType(DType(self.to), given(inputs)[0].shape),)
+
+    def torch(self, e: TorchEmitter, *args: str) -> str:
+        if given(e.inputs)[0].dtype == self.to:
+            return args[0]
+        return f"{args[0]}.to({e.dtype()})" if self.to == "float" else f"{args[0]}.{_WORDS[self.to]}()"
+
+    def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
+        return g.op("Cast", args[0], to=DType(self.to))
+
+
+_WORDS = {"int": "long", "bool": "bool"}
