@@ -20,6 +20,9 @@ __all__ = [
     "__version__",
     "check",
     "load",
+    "load_weights",
+    "save_weights",
+    "verify",
 ]
 
 _HOMES = {
@@ -29,6 +32,9 @@ _HOMES = {
     "Spec": "lmmdsl.driver.api",
     "check": "lmmdsl.driver.api",
     "load": "lmmdsl.driver.api",
+    "load_weights": "lmmdsl.driver.products",
+    "save_weights": "lmmdsl.driver.products",
+    "verify": "lmmdsl.driver.api",
 }
 
 

@@ -12,6 +12,7 @@ from lmmdsl.cli.specs import Settings, load_spec
 from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.driver.api import Spec
 from lmmdsl.driver.failure import CompileFailed
+from lmmdsl.driver.output import write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,21 @@ class Wish:
     naming: str | None
     profile: str
     dtype: str
+
+
+def _torch(spec: Spec, wish: Wish) -> Path:
+    """A file when the name ends in `.py`, else a folder that gets `modeling_<name>.py`."""
+    named = wish.target.suffix == ".py" or str(wish.target) == options.STANDARD_INPUT
+    name = f"modeling_{spec.program.name.lower()}.py"
+    return _write_text(wish.target if named else wish.target / name, spec.to_source())
+
+
+def _write_text(target: Path, text: str) -> Path:
+    if str(target) == options.STANDARD_INPUT:
+        click.echo(text, nl=False)
+    else:
+        write_text(target, text)
+    return target
 
 
 def _onnx(spec: Spec, wish: Wish) -> Path:
@@ -41,7 +57,11 @@ def _hf(spec: Spec, wish: Wish) -> Path:
     raise CompileFailed((NotInBackend(backend="hf", what=what),))
 
 
-TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {"onnx": _onnx, "hf": _hf}
+TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
+    "torch": _torch,
+    "onnx": _onnx,
+    "hf": _hf,
+}
 
 
 @click.command("compile")

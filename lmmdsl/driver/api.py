@@ -6,6 +6,7 @@ Each product is made by its backend, imported when it is first asked for: checki
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from lmmdsl.backends.report.stats import Stats, stats
 from lmmdsl.backends.report.tokens import Tokens, tokens
@@ -14,6 +15,7 @@ from lmmdsl.diag.model import Diagnostic
 from lmmdsl.driver import products
 from lmmdsl.driver.options import Setting, settings_text
 from lmmdsl.driver.session import Request, Session
+from lmmdsl.driver.verdict import Verdict
 from lmmdsl.graph.program import Program
 
 Path = str | os.PathLike[str]
@@ -45,6 +47,32 @@ def check(
     return Session().check(_request(path, variant, set)).diagnostics
 
 
+def verify(
+    path: Path,
+    *,
+    variant: str | None = None,
+    set: Settings | None = None,
+    profile: str = "std",
+    seed: int = 0,
+) -> Verdict:
+    """Compare PyTorch and ONNX Runtime on a spec with random weights.
+
+    Args:
+        path: the `.lmm` file.
+        variant: one of its variants; a small one will do.
+        set: parameters to change.
+        profile: which operators the ONNX package uses.
+        seed: of weights and inputs.
+
+    Returns:
+        One answer per question: each component, cached and batched runs, other sizes, generated tokens.
+
+    Raises:
+        CompileFailed: the spec has errors, or ONNX cannot express it.
+    """
+    return load(path, variant=variant, set=set).verify(profile=profile, seed=seed)
+
+
 class Spec:
     """A checked spec.
 
@@ -58,6 +86,23 @@ class Spec:
     def __repr__(self) -> str:
         variant = f", variant={self.program.variant!r}" if self.program.variant else ""
         return f"Spec({self.program.name!r}{variant})"
+
+    def to_source(self) -> str:
+        """Give the PyTorch source of the model: one file that needs nothing but torch."""
+        return products.emit_source(self.program)
+
+    def to_torch(self, *, dtype: Any = None, device: Any = None, folder: Path | None = None) -> Any:
+        """Make the PyTorch module: the emitted source, imported.
+
+        Args:
+            dtype: a `torch.dtype` for the parameters; None takes torch's default.
+            device: where to make them; `meta` makes none.
+            folder: where the source goes; None takes a private folder of the user.
+
+        Returns:
+            A `torch.nn.Module` with random weights; `source_file` names its source.
+        """
+        return products.build_module(self.program, dtype=dtype, device=device, folder=folder)
 
     def to_onnx(
         self,
@@ -89,6 +134,12 @@ class Spec:
             self.program, target, weights=weights, naming=naming, profile=profile, dtype=dtype
         )
         return target
+
+    def verify(self, *, profile: str = "std", seed: int = 0) -> Verdict:
+        """Compare PyTorch and ONNX Runtime on the model, with random weights."""
+        from lmmdsl.driver.verify import verify
+
+        return verify(self.program, profile=profile, seed=seed)
 
     def stats(self, *, length: int | None = None, images: int = 1) -> Stats:
         """Count parameters per part, operations, cache and tokens.

@@ -57,6 +57,20 @@ def write_onnx(
     return made.files
 
 
+def build_module(program: Program, **options: Any) -> Any:
+    """Make the PyTorch module of a program: the emitted source, imported."""
+    from lmmdsl.backends.torch import module
+
+    return module.build_module(program, **options)
+
+
+def emit_source(program: Program) -> str:
+    """The PyTorch source of a program: one file that needs nothing but torch."""
+    from lmmdsl.backends.torch import source
+
+    return source.emit_source(program)
+
+
 def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **options: Any) -> Any:
     """Load a checkpoint into a module made by `Spec.to_torch`.
 

@@ -13,6 +13,9 @@ PUBLIC = [
     "__version__",
     "check",
     "load",
+    "load_weights",
+    "save_weights",
+    "verify",
 ]
 
 
