@@ -5,17 +5,19 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from lmmdsl.diag.codes.emit import NotInBackend
-from lmmdsl.diag.codes.names import DuplicateName, NoModel, SecondModel
+from lmmdsl.diag.codes.layout import NoLoss
+from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
 from lmmdsl.diag.codes.types import TooDeep, UnknownSetting
 from lmmdsl.diag.sink import Sink
+from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition
-from lmmdsl.graph.program import Layout, Program
+from lmmdsl.graph.program import Layout, Program, Slot
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
-from lmmdsl.sema.layout import Room, build_layout, build_vocab
+from lmmdsl.sema.layout import Room, build_layout, build_vocab, flat
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
@@ -28,6 +30,7 @@ from lmmdsl.sema.sections import (
 from lmmdsl.sema.values import Scope
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
+from lmmdsl.weights.map import map_program
 
 Found = TypeVar("Found", bound=ast.Syntax)
 
@@ -144,10 +147,11 @@ class Analysis:
         for inject in self.items(ast.Inject):
             check_inject(inject, root, self.ctx)
         self._check_later()
+        self._check_roles(tuple(layouts))
         self.models.check_overrides(self.ctx)
         if self.sink.has_errors:
             return None
-        return Program(
+        program = Program(
             name=self.block.name,
             doc=self.block.doc or module.doc,
             file=self.source,
@@ -164,6 +168,9 @@ class Analysis:
             variant=variant,
             spec_hash=_hash(self.source, variant, self.overrides),
         )
+        for scheme in dict.fromkeys(item.scheme for item in weights):
+            map_program(program, scheme, self.sink)
+        return program
 
     def _preprocess(self) -> Mapping[str, Mapping[str, object]]:
         found: dict[str, Mapping[str, object]] = {}
@@ -189,6 +196,14 @@ class Analysis:
                     NotInBackend(at=section.span, backend="every backend", what="`positions`")
                 )
 
+    def _check_roles(self, layouts: tuple[Layout, ...]) -> None:
+        """A layout is the input of an LLM (E0214); where stages train it, some of it is learned (W0510)."""
+        if layouts and "llm" not in self.models.roles.values():
+            self.sink.add(RoleMissing(at=layouts[0].span, section="layout", role="llm"))
+        for layout in layouts if self.items(ast.StageDecl) else ():
+            if not any(isinstance(slot, Slot) and slot.loss for slot in flat(layout.segments)):
+                self.sink.add(NoLoss(at=layout.span, layout=layout.name))
+
     def _check_names(self) -> None:
         named = (
             self.items(ast.StageDecl),
@@ -200,8 +215,9 @@ class Analysis:
             for item in items:
                 if item.name in first:
                     known = first[item.name]
-                    self.sink.add(DuplicateName(at=item.span, name=item.name, first=known))
-                first.setdefault(item.name, item.span)
+                    at = within(item.span, item.name) or item.span
+                    self.sink.add(DuplicateName(at=at, name=item.name, first=known))
+                first.setdefault(item.name, within(item.span, item.name) or item.span)
 
 
 def _room(llm: object) -> Room:

@@ -3,6 +3,7 @@
 A placeholder may have an id outside the vocabulary (a negative one): it is replaced before anything is looked up.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lmmdsl.diag.codes.layout import (
@@ -107,7 +108,10 @@ def _check_rows(
     multiple = numbers["pad_to"].value if "pad_to" in numbers else 1
     padded = -(-needed // max(multiple, 1)) * max(multiple, 1)
     if padded != rows.value:
-        ctx.sink.add(VocabularyRows(at=span, declared=Dim.of(padded, base.why), rows=rows))
+        causes = tuple(number.why for number in numbers.values() if number.why)
+        steps = f"{needed} rows are needed, {padded} when padded to a multiple of {multiple}"
+        declared = Dim.of(padded, Why(steps if multiple > 1 else f"{needed} rows", None, causes))
+        ctx.sink.add(VocabularyRows(at=span, declared=declared, rows=rows))
 
 
 def build_layout(
@@ -206,10 +210,12 @@ def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:
     if room.context is None:
         return
     parts: list[tuple[str, int]] = []
+    images: dict[Dim, Dim] = {}
     for segment in layout.segments:
         match segment:
             case Image(tokens=tokens, token=token) if tokens.is_const:
                 parts.append((token.name, tokens.value))
+                images.setdefault(tokens, tokens)
             case Token(name=name):
                 parts.append((name, 1))
             case Text(text=text):
@@ -219,5 +225,20 @@ def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:
     needed = sum(count for _, count in parts)
     if needed > room.context.value:
         ctx.sink.add(
-            ContextOverflow(at=at, parts=tuple(parts), needed=needed, context=room.context)
+            ContextOverflow(
+                at=at,
+                parts=tuple(parts),
+                needed=needed,
+                context=room.context,
+                sizes=tuple(images),
+            )
         )
+
+
+def flat(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Segments without their groups, in order."""
+    for segment in segments:
+        if isinstance(segment, Group):
+            yield from flat(segment.segments)
+        else:
+            yield segment

@@ -360,7 +360,7 @@ class SecondModel(Located):
         return ("write sizes of one model as variants, other models in their own files",)
 
 
-@diagnostic("E0214", "part-missing", "a model lacks a part that its sections need")
+@diagnostic("E0214", "role-missing", "a model lacks a part that its sections need")
 class RoleMissing(Located):
     """A section of the model speaks of a role that no part has.
 
