@@ -239,13 +239,13 @@ def _keep_last(main: MainGraph, hidden: str, keep: str) -> str:
 
 
 def without_keep(decoder: ModelProto) -> ModelProto:
-    """The decoder for callers that do not know `num_logits_to_keep`: always the last position."""
+    """The decoder for callers that do not know `num_logits_to_keep`: logits of all positions."""
     model = ModelProto()
     model.CopyFrom(decoder)
     kept = [item for item in model.graph.input if item.name != KEEP]
     del model.graph.input[:]
     model.graph.input.extend(kept)
-    model.graph.initializer.append(make_tensor(KEEP, np.ones((), np.int64), TensorProto.INT64))
+    model.graph.initializer.append(make_tensor(KEEP, np.zeros((), np.int64), TensorProto.INT64))
     return model
 
 

@@ -1,7 +1,8 @@
-"""Run this package with NumPy and ONNX Runtime alone: python run.py --ids 1,9,9 --pixels image.npy
+"""Run this package with NumPy and ONNX Runtime alone.
 
-`--pixels` holds prepared images, float [images, channels, height, width]; in `--ids` an image is its
-placeholder id once per visual token (`lmmdsl_package.json` has both). Prints the ids that follow.
+`python run.py --ids 1,9,9 --pixels image.npy` prints the ids that follow a prompt. The file
+holds prepared images, float [images, channels, height, width]; in the ids an image is its placeholder
+id, once per visual token (both are in `lmmdsl_package.json`).
 """
 
 import argparse
