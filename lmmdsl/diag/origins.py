@@ -21,10 +21,7 @@ _RENAMING = re.compile(r"[\w.]+ = -?\d+")
 
 def leaves(why: Why) -> Iterator[Why]:
     """The steps that nothing led to: numbers as written, in order."""
-    if not why.inputs:
-        yield why
-    for cause in why.inputs:
-        yield from leaves(cause)
+    return (step for step in why.steps() if not step.inputs)
 
 
 def comes_from(

@@ -5,10 +5,17 @@ A `Dim` is a sum of products of atoms with integer coefficients. An atom is a ru
 exactly when their normal forms are; the derivation (`why`) never takes part in equality.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.text.source import Span
+
+MAX_WEIGHT = 200  # symbols in a size; a real one has a handful
+MAX_COEFFICIENT = 2**62
+
+
+class TooComplex(ArithmeticError):
+    """A size has grown beyond what any model needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +29,23 @@ class Why:
     def chain(self, limit: int = 6) -> tuple["Why", ...]:
         """The steps that lead to this number, causes first, without repeats, at most `limit`."""
         steps: dict[str, Why] = {}
-
-        def visit(why: Why) -> None:
-            for cause in why.inputs:
-                visit(cause)
+        for why in self.steps():
             if not why.text.isdigit():  # a bare number explains nothing
                 steps.setdefault(why.text, why)
-
-        visit(self)
         return tuple(steps.values())[-limit:]
+
+    def steps(self) -> "Iterator[Why]":
+        """Everything that leads to this number, causes first, then the number itself; shared causes once."""
+        seen: set[int] = set()
+        todo = [(self, False)]
+        while todo:
+            why, done = todo.pop()
+            if done:
+                yield why
+            elif id(why) not in seen:
+                seen.add(id(why))
+                todo.append((why, True))
+                todo += ((cause, False) for cause in reversed(why.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +268,28 @@ def _is_quotient(atoms: Monomial) -> bool:
 
 def _normal(terms: dict[Monomial, int]) -> Dim:
     kept = [(atoms, c) for atoms, c in terms.items() if c]
+    _bound(kept)
     # Products first, the constant last: `B*T + 1` reads better than `1 + B*T`.
     return Dim(tuple(sorted(kept, key=lambda term: (not term[0], [str(a).lstrip("(") for a in term[0]]))))
+
+
+def _bound(terms: Sequence[tuple[Monomial, int]]) -> None:
+    """Refuse sizes that only repeated squaring or doubling can give.
+
+    Raises:
+        TooComplex: the size has too many symbols or too large a number.
+    """
+    if any(abs(coefficient) > MAX_COEFFICIENT for _, coefficient in terms):
+        raise TooComplex("is larger than 2**62")
+    if sum(1 + sum(map(_weight, atoms)) for atoms, _ in terms) > MAX_WEIGHT:
+        raise TooComplex(f"depends on run-time sizes in more than {MAX_WEIGHT} places")
+
+
+def _weight(atom: Atom) -> int:
+    if isinstance(atom, Symbol):
+        return 1
+    parts = (*atom.top.terms, *atom.bottom.terms)
+    return 1 + sum(sum(map(_weight, atoms)) for atoms, _ in parts)
 
 
 def _term(atoms: Monomial, coefficient: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.names import DuplicateName
 from lmmdsl.diag.codes.types import (
+    BadValue,
     TooDeep,
     WrongKind,
 )
@@ -14,7 +15,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.sema import expr, signature
 from lmmdsl.sema.binding import bind_parameters, remember
-from lmmdsl.sema.context import MAX_DEPTH, Context, Thunk
+from lmmdsl.sema.context import MAX_DEPTH, MAX_INSTANCES, Context, Thunk
 from lmmdsl.sema.functions import Functions
 from lmmdsl.sema.methods import check_require, elaborate_method
 from lmmdsl.sema.naming import checked_rules, declared_names, naming_rules
@@ -243,13 +244,18 @@ def make_part(item: ast.PartDecl, value: object, ctx: Context) -> Part | None:
     """A part from what its declaration is worth.
 
     Reports:
-        E0303 when that is no block or stack of blocks.
+        E0303 when that is no block or stack of blocks, E0307 for a tree that only nested stacks can make.
     """
-    if isinstance(value, Made):
-        return Instance(item.name, value.definition, item.span)
-    if isinstance(value, tuple) and value and all(isinstance(layer, Made) for layer in value):
-        layers = tuple(layer.definition for layer in value if isinstance(layer, Made))
-        return Stack(item.name, layers, item.span)
+    made = value if isinstance(value, tuple) else (value,)
+    layers = tuple(layer.definition for layer in made if isinstance(layer, Made))
+    if layers and len(layers) == len(made):
+        if sum(ctx.state.instances(layer) for layer in layers) > MAX_INSTANCES:
+            what, problem = f"the part `{item.name}`", f"holds more than {MAX_INSTANCES} parts"
+            ctx.sink.add(BadValue(at=item.value.span, what=what, problem=problem))
+            return None
+        if isinstance(value, tuple):
+            return Stack(item.name, layers, item.span)
+        return Instance(item.name, layers[0], item.span)
     if not (isinstance(value, tuple) and any(isinstance(layer, Poison) for layer in value)):
         wanted = "a block, or a stack such as `depth * Layer(...)`"
         ctx.sink.add(

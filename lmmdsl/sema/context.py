@@ -1,12 +1,13 @@
 """What elaboration carries along: the sink, the limits, the instances made so far, and the place at hand."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lmmdsl.diag.codes.names import CircularDefinition
 from lmmdsl.diag.codes.types import TooManySteps
 from lmmdsl.diag.sink import Sink
+from lmmdsl.graph.ir import Definition, Instance, Stack
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.values import POISON, BlockRef, FunctionRef, Scope
 from lmmdsl.syntax import ast
@@ -15,6 +16,7 @@ from lmmdsl.text.source import Span
 MAX_STEPS = 400_000
 MAX_DEPTH = 40
 MAX_ITEMS = 4096
+MAX_INSTANCES = 100_000
 
 
 class Engine(Protocol):
@@ -55,6 +57,15 @@ class State:
     running: "list[Thunk]" = field(default_factory=list)
     steps: int = 0
     depth: int = 0
+    counted: dict[int, int] = field(default_factory=dict)
+
+    def instances(self, definition: Definition) -> int:
+        """Number of blocks in the tree of a definition, itself included."""
+        known = self.counted.get(id(definition))
+        if known is None:
+            known = 1 + sum(map(self.instances, inner_definitions(definition)))
+            self.counted[id(definition)] = known
+        return known
 
     def step(self, at: Span) -> None:
         """Count one step of work.
@@ -66,6 +77,16 @@ class State:
         if self.steps > MAX_STEPS:
             self.sink.add(TooManySteps(at=at, limit=MAX_STEPS))
             raise Exhausted
+
+
+def inner_definitions(definition: Definition) -> Iterator[Definition]:
+    """Definitions of the parts of a definition, one per instance."""
+    for part in definition.parts.values():
+        match part:
+            case Instance():
+                yield part.definition
+            case Stack():
+                yield from part.definitions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import assert_never
 
 from lmmdsl.diag.codes.names import UnknownMember, UnknownName
 from lmmdsl.diag.codes.shapes import IndexOutOfRange
-from lmmdsl.diag.codes.types import WrongKind
-from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.diag.codes.types import BadValue, WrongKind
+from lmmdsl.dims.expr import Dim, TooComplex, Why
 from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
 from lmmdsl.sema import calls
 from lmmdsl.sema.context import Context, Thunk
@@ -36,9 +36,21 @@ _TENSOR_OPS = _ARITHMETIC | {
 }  # fmt: skip
 
 
-def evaluate(expression: ast.Expr, ctx: Context) -> object:  # noqa: C901  (one case per kind)
-    """The value of an expression."""
+def evaluate(expression: ast.Expr, ctx: Context) -> object:
+    """The value of an expression.
+
+    Reports:
+        E0307 for a size that has grown beyond all bounds.
+    """
     ctx.state.step(expression.span)
+    try:
+        return _value(expression, ctx)
+    except TooComplex as error:
+        ctx.sink.add(BadValue(at=expression.span, what="the size", problem=str(error)))
+        return POISON
+
+
+def _value(expression: ast.Expr, ctx: Context) -> object:  # noqa: C901  (one case per kind)
     match expression:
         case ast.Literal(value=value):
             return literal(value, expression.span)

@@ -74,9 +74,9 @@ def constant(
     if operator == ".." and isinstance(left, Dim) and isinstance(right, Dim):
         return _range(left, right, at, ctx)
     if operator == "+" and isinstance(left, tuple) and isinstance(right, tuple):
-        return left + right
+        return _short(left + right, at, ctx)
     if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        return left + right
+        return _short(left + right, at, ctx)
     numbers = all(isinstance(value, Dim | float) for value in (left, right))
     if numbers and operator in _COMPARE:
         return _order(operator, left, right, at, ctx)
@@ -88,6 +88,15 @@ def constant(
     ctx.sink.add(
         WrongKind(at=at, what=f"the operands of `{operator}`", wanted="two numbers", found=found)
     )
+    return POISON
+
+
+def _short(joined: tuple[object, ...] | str, at: Span, ctx: Context) -> object:
+    """A joined list or string within the limit."""
+    if len(joined) <= MAX_ITEMS:
+        return joined
+    what = "the string" if isinstance(joined, str) else "the list"
+    ctx.sink.add(BadValue(at=at, what=what, problem=f"has more than {MAX_ITEMS} items"))
     return POISON
 
 
