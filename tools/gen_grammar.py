@@ -1,0 +1,108 @@
+"""Write grammars/lmm.tmLanguage.json, the editor's highlighting, from the terminals of grammars/lmm.lark.
+
+    python tools/gen_grammar.py           write it
+    python tools/gen_grammar.py --check   exit 1 if it is stale
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from lark.lexer import PatternStr, TerminalDef
+
+from lmmdsl.syntax.tables import grammar
+
+TARGET = Path(__file__).resolve().parents[1] / "grammars" / "lmm.tmLanguage.json"
+CONSTANTS = {"true", "false", "none"}
+CONTROL = {"if", "then", "else", "for", "in", "return"}
+WORD_OPERATORS = {"and", "or", "not"}
+DECLARATIONS = {"block", "model", "fn", "flow", "param", "fixed"}
+
+
+def tm_language() -> dict[str, object]:
+    """The TextMate grammar."""
+    terminals = {terminal.name: terminal for terminal in grammar().terminals}
+    literals = {t.pattern.value for t in terminals.values() if isinstance(t.pattern, PatternStr)}
+    literals |= {word for t in terminals.values() for word in _alternatives(t)}
+    words = {word for word in literals if word.isalpha()}
+    others = words - CONSTANTS - CONTROL - WORD_OPERATORS - DECLARATIONS
+    return {
+        "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
+        "name": "lmm",
+        "scopeName": "source.lmm",
+        "fileTypes": ["lmm"],
+        "patterns": [
+            _span("string.quoted.docstring.lmm", '"""', '"""'),
+            _match("comment.line.number-sign.lmm", _regex(terminals["COMMENT"])),
+            _match("string.quoted.double.lmm", _regex(terminals["STRING"])),
+            _match("constant.other.token.lmm", _regex(terminals["TOKEN"])),
+            _named(r"\b(block|model|fn|flow)\s+(\w+)", "storage.type.lmm", "entity.name.type.lmm"),
+            _named(r"^\s*([a-z]\w*)\s+(\w+)(?=\s*:)", "storage.type.role.lmm", "variable.other.part.lmm"),
+            _match("variable.other.part.lmm", r"^\s*[A-Za-z_]\w*(?=\s*:)"),
+            _match("constant.language.lmm", _words(CONSTANTS)),
+            _match("keyword.control.lmm", _words(CONTROL)),
+            _match("keyword.operator.word.lmm", _words(WORD_OPERATORS)),
+            _match("storage.type.lmm", _words(DECLARATIONS)),
+            _match("keyword.other.lmm", _words(others)),
+            _match("constant.numeric.lmm", rf"\b{_regex(terminals['NUMBER'])}"),
+            _match("entity.name.type.lmm", r"\b[A-Z]\w*(?=\s*\()"),
+            _match("entity.name.function.lmm", r"\b[a-z_]\w*(?=\s*\()"),
+            _match("keyword.operator.lmm", _operators(literals)),
+        ],
+    }  # fmt: skip
+
+
+def _alternatives(terminal: TerminalDef) -> list[str]:
+    """The words of a terminal such as `LEARNED: "param" | "fixed"`."""
+    if isinstance(terminal.pattern, PatternStr):
+        return []
+    text = terminal.pattern.value.removeprefix("(?:").removesuffix(")")
+    return text.split("|") if re.fullmatch(r"[a-z|]+", text) else []
+
+
+def _regex(terminal: TerminalDef) -> str:
+    return str(terminal.pattern.value)
+
+
+def _words(words: set[str]) -> str:
+    """Whole words, but not members (`x.shape`) and not names that get a value (`train = 3`)."""
+    return rf"(?<![.\w])({'|'.join(sorted(words))})\b(?!\s*=[^=])"
+
+
+def _operators(literals: set[str]) -> str:
+    marks = {"+", "-", "->"} | {m for m in literals if not re.search(r"[\w()\[\]{},.\"]", m)}
+    return "|".join(re.escape(mark) for mark in sorted(marks, key=lambda m: (-len(m), m)))
+
+
+def _match(scope: str, pattern: str) -> dict[str, object]:
+    return {"name": scope, "match": pattern}
+
+
+def _span(scope: str, begin: str, end: str) -> dict[str, object]:
+    return {"name": scope, "begin": begin, "end": end}
+
+
+def _named(pattern: str, *scopes: str) -> dict[str, object]:
+    captures = {str(number): {"name": scope} for number, scope in enumerate(scopes, 1)}
+    return {"match": pattern, "captures": captures}
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(tm_language(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if it is stale")
+    if not parser.parse_args().check:
+        TARGET.write_text(text(), encoding="utf-8")
+        return 0
+    return int(TARGET.read_text(encoding="utf-8") != text())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
