@@ -127,8 +127,14 @@ def compare(case: Case, backend: str, output: str, got: Array | None) -> Verdict
         wrong = int((got.astype(np.int64) != want.astype(np.int64)).sum())
         problem = f"{wrong} of {want.size} differ" if wrong else ""
         return Verdict(case.name, backend, output, not wrong, float(wrong), 0.0, problem=problem)
-    gap = np.abs(got.astype(np.float64) - want.astype(np.float64))
-    passed = bool((gap <= atol + rtol * np.abs(want)).all())  # not a number is never within
+    with np.errstate(invalid="ignore"):
+        gap = np.where(got == want, 0, np.abs(got.astype(np.float64) - want.astype(np.float64)))
+    finite = np.isfinite(gap)
+    if not finite.all():
+        problem = f"{int((~finite).sum())} of {gap.size} are not finite"
+        return Verdict(case.name, backend, output, False, atol=atol, rtol=rtol, problem=problem)
+    passed = bool((gap <= atol + rtol * np.abs(want)).all())
     largest = float(gap.max(initial=0.0))
-    scale = float(np.abs(want).max(initial=0.0)) or 1.0
+    size = np.abs(want[np.isfinite(want)]).max(initial=0.0)
+    scale = float(size) or 1.0
     return Verdict(case.name, backend, output, passed, largest, largest / scale, atol, rtol)
