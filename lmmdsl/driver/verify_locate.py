@@ -42,8 +42,10 @@ def _run_flat(part: Component, inputs: Mapping[str, Array]) -> dict[str, Array]:
     graph = part.model.graph
     known = {item.name: item for item in graph.value_info}
     graph.output.extend(known[name] for name in dict.fromkeys(taps.values()) if name in known)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # constants that only the whole model reads are no news here
     session = onnxruntime.InferenceSession(
-        part.model.SerializeToString(), providers=["CPUExecutionProvider"]
+        part.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     names = [item.name for item in session.get_outputs()]
     wanted = {item.name: item.type for item in session.get_inputs()}
