@@ -149,9 +149,9 @@ def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) 
     if expr.truth(statement.condition, ctx) is not False:
         return True
     values = []
-    for name in dict.fromkeys(_names(statement.condition)):
-        value = expr.lookup(name, statement.span, ctx)
-        values.append((name, value if isinstance(value, Dim) else show(value)))
+    for operand in {item.span.text: item for item in _operands(statement.condition)}.values():
+        value = expr.evaluate(operand, ctx)
+        values.append((operand.span.text, value if isinstance(value, Dim) else show(value)))
     ctx.sink.add(
         RequireFailed(
             at=at or statement.span,
@@ -164,19 +164,16 @@ def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) 
     return False
 
 
-def _names(expression: object) -> Iterable[str]:
+def _operands(expression: ast.Expr) -> Iterable[ast.Expr]:
+    """The names, members and entries that a condition is about."""
     match expression:
-        case ast.Name(name=name):
-            yield name
+        case ast.Name() | ast.Member() | ast.IndexExpr():
+            yield expression
         case ast.Binary(left=left, right=right):
-            yield from _names(left)
-            yield from _names(right)
+            yield from _operands(left)
+            yield from _operands(right)
         case ast.Unary(operand=operand):
-            yield from _names(operand)
-        case ast.Member(base=base):
-            yield from _names(base)
-        case ast.IndexExpr(base=base):
-            yield from _names(base)
+            yield from _operands(operand)
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------

@@ -60,13 +60,33 @@ def checked_rules(
         standings = {path: standing(definition, path) for path in rule.ours}
         for path, found in standings.items():
             if found is Standing.UNKNOWN:
-                known = tuple(definition.parts)
+                known = near_paths(definition, path)
                 ctx.sink.add(
                     UnknownMappedPart(at=rule.span, scheme=scheme, path=path, candidates=known)
                 )
         if all(found is Standing.PRESENT for found in standings.values()):
             kept.append(rule)
     return tuple(kept)
+
+
+def near_paths(definition: Definition, path: str) -> tuple[str, ...]:
+    """Paths that differ from an unknown one in the first name that is unknown."""
+    steps = path.split(".")
+    for place in range(len(steps)):
+        if standing(definition, ".".join(steps[: place + 1])) is Standing.UNKNOWN:
+            owner = _holder(definition, steps[:place])
+            return tuple(".".join((*steps[:place], name, *steps[place + 1 :])) for name in owner)
+    return ()
+
+
+def _holder(definition: Definition, steps: list[str]) -> tuple[str, ...]:
+    for step in steps:
+        match definition.parts.get(step):
+            case Instance(definition=inner):
+                definition = inner
+            case Stack(definitions=layers):
+                definition = layers[0]
+    return tuple(definition.parts)
 
 
 def standing(definition: Definition, path: str) -> Standing:
@@ -84,6 +104,8 @@ def standing(definition: Definition, path: str) -> Standing:
             number, _, inner_path = rest.partition(".")
             if not rest:
                 return Standing.PRESENT
-            if not number.isdigit() or int(number) >= len(layers):
+            if not number.isdigit():  # every layer; the name says `{i}`
+                return standing(layers[0], rest)
+            if int(number) >= len(layers):
                 return Standing.UNKNOWN
             return standing(layers[int(number)], inner_path) if inner_path else Standing.PRESENT

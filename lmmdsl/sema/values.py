@@ -185,9 +185,9 @@ def describe(value: object) -> str:  # noqa: C901  (one case per kind)
         case bool():
             return "true or false"
         case float():
-            return "a number with a fraction"
+            return f"{value}, a number with a fraction"
         case str():
-            return "a string"
+            return f"the string {show(value)}" if len(value) < 40 else "a string"
         case None:
             return "none"
         case tuple():
@@ -227,5 +227,9 @@ def show(value: object) -> str:
             return f"[{', '.join(map(show, value))}]"
         case Made():
             return value.definition.block
+        case Tensor() | ParamRef():
+            return str(value.type)
+        case PartRef() | MethodRef() | Called():
+            return describe(value)
         case _:
             return str(value)
