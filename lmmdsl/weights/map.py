@@ -79,15 +79,51 @@ def map_program(program: Program, scheme: str | None, sink: Sink) -> WeightMap:
     return map_definition(program.full, scheme, found.rules, found.span, sink)
 
 
+def check_maps(program: Program, sink: Sink) -> None:
+    """Check every weight map of a program, looking at one layer of each kind.
+
+    Reports:
+        E0702, E0703, E0704 and E0709.
+    """
+    layers = dict(_distinct_params(program.full))
+    for item in program.weights:
+        quiet = Sink()
+        map_definition(program.full, item.scheme, item.rules, item.span, quiet, layers)
+        if quiet.has_errors:  # said again with the names and counts of all layers
+            map_definition(program.full, item.scheme, item.rules, item.span, sink)
+
+
+def _distinct_params(definition: Definition, prefix: str = "") -> Iterator[tuple[str, Param]]:
+    for part in definition.parts.values():
+        path = prefix + part.name
+        match part:
+            case Param():
+                yield path, part
+            case Instance():
+                yield from _distinct_params(part.definition, path + ".")
+            case Stack():
+                for layer in dict.fromkeys(part.definitions):
+                    index = part.definitions.index(layer)
+                    yield from _distinct_params(layer, f"{path}.{index}.")
+
+
 def map_definition(
-    root: Definition, scheme: str | None, rules: tuple[NamingRule, ...], span: Span, sink: Sink
+    root: Definition,
+    scheme: str | None,
+    rules: tuple[NamingRule, ...],
+    span: Span,
+    sink: Sink,
+    params: Mapping[str, Param] | None = None,
 ) -> WeightMap:
-    """Compose the lines along the instance tree, starting with `rules` at the root."""
+    """Compose the lines along the instance tree, starting with `rules` at the root.
+
+    `params` are the parameters to map, by path; None for all of the tree.
+    """
     composer = _Composer(root, scheme, rules, sink)
     sources: dict[str, Source] = {}
     lost: list[str] = []
     total, errors = 0, sink.errors
-    for name, param in root.params():
+    for name, param in (dict(root.params()) if params is None else params).items():
         total += 1
         source = composer.source(tuple(name.split(".")), param)
         if source is None:

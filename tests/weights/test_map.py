@@ -1,7 +1,7 @@
 """Weight maps: composing the lines of blocks along the tree."""
 
 from lmmdsl.diag.sink import Sink
-from lmmdsl.weights.map import Rows, Source, map_program
+from lmmdsl.weights.map import Rows, Source, check_maps, map_program
 from tests.weights.trees import (
     PACKED,
     definition,
@@ -200,3 +200,15 @@ def test_an_unknown_scheme_is_refused():
     map_program(program(definition("M", part("a", linear(1, 1)))), "hff", sink)
 
     assert [d.code for d in sink.diagnostics] == ["E0702"]
+
+
+def test_checking_looks_at_one_layer_of_each_kind_and_reports_all():
+    def check(full, *rules):
+        sink = Sink()
+        check_maps(program(full, *rules), sink)
+        return sink.diagnostics
+
+    assert not check(definition("M", part("vision", tower(80, hf=HF))))
+
+    (gap,) = check(definition("M", part("vision", tower(80, other=HF))))
+    assert "`hf` names 0 of 641 parameters" in gap.message()
