@@ -82,7 +82,7 @@ def compare(folder: Path, tokens: int) -> int:
         ids = tokenizer(prompt, return_tensors="pt").input_ids
         with torch.no_grad():
             want = theirs.generate(ids, max_new_tokens=tokens, do_sample=False, eos_token_id=[])
-        got = net.generate(ids, max_new_tokens=tokens, stop_ids=())
+        got = net.generate(ids, max_new_tokens=tokens, stop_ids=())[:, ids.shape[1] :]
         same = want[0, ids.shape[1] :].tolist() == got[0].tolist()
         different += not same
         print(

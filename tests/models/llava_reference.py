@@ -82,7 +82,7 @@ def reference(sizes: Sizes, seed: int = 0) -> LlavaForConditionalGeneration:
     return model
 
 
-def settings(sizes: Sizes) -> dict[str, lmmdsl.Setting]:
+def settings(sizes: Sizes) -> dict[str, int | float]:
     """The same sizes as parameters of the spec."""
     return {
         "vision.image_size": sizes.grid * sizes.patch,
