@@ -173,6 +173,15 @@ class MethodWriter:
         name = self.bound.get(value) or self.graph.name_of(value) or "_"
         return solve(symbol, size, f"{name}.shape[{axis}]")
 
+    def anchor(self, kinds: tuple[DType, ...]) -> str:
+        """A tensor of one of these kinds that the whole body knows: an argument, else a parameter."""
+        given = [(value, self.graph.type_of(value)) for value in self.graph.inputs]
+        found = [value for value, kind in given if kind.dtype in kinds and not kind.optional]
+        if found:
+            self.pinned[f"any {kinds[0]}"] = found[0]
+            return self.argument(found[0])
+        return next((reach(path) for path, _ in self.definition.params()), "torch.empty(0)")
+
     def argument(self, value: Value) -> str:
         """The name of an argument."""
         return safe(self.graph.name_of(value), self.reserved)
@@ -344,6 +353,12 @@ class _Emitter:
 
     def dim(self, size: Dim) -> str:
         return self.writer.size(size)
+
+    def device(self) -> str:
+        return f"{self.writer.anchor(tuple(DType))}.device"
+
+    def dtype(self) -> str:
+        return f"{self.writer.anchor((DType.FLOAT,))}.dtype"
 
     def helper(self, name: str) -> str:
         self.writer.helpers.add(name)
