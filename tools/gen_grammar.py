@@ -67,7 +67,7 @@ def _regex(terminal: TerminalDef) -> str:
 
 
 def _words(words: set[str]) -> str:
-    """Whole words, but not members (`x.shape`) and not names that get a value (`train = 3`)."""
+    """Whole words, but not members (`x.train`) and not names that get a value (`train = 3`)."""
     return rf"(?<![.\w])({'|'.join(sorted(words))})\b(?!\s*=[^=])"
 
 

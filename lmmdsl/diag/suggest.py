@@ -13,6 +13,7 @@ from lmmdsl.text.source import Span
 
 MOST = 3
 _STEM = 3
+_MOST_KNOWN = 200  # inner names come first; a file of thousands is no one's typing error
 _SLIP = 2  # more edits than this are no slip of the fingers
 
 # What other tools call our parameters. Offered only where the parameter exists.
@@ -51,7 +52,7 @@ _SYNONYMS = {
 
 def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """The candidates closest to `name`, best first, at most three; empty when none is near."""
-    known = tuple(dict.fromkeys(c for c in candidates if c != name))
+    known = tuple(dict.fromkeys(c for c in candidates if c != name))[:_MOST_KNOWN]
     return (
         _close(name, known, min(_SLIP, _allowed(name)))
         or tuple(c for c in known if c == _SYNONYMS.get(name))

@@ -13,7 +13,7 @@ from lmmdsl.sema.values import POISON, BlockRef, FunctionRef, Scope
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 
-MAX_STEPS = 400_000
+MAX_STEPS = 100_000  # a spec takes a few thousand
 MAX_DEPTH = 40
 MAX_ITEMS = 4096
 MAX_INSTANCES = 100_000
