@@ -8,12 +8,16 @@ note per size.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from lmmdsl.diag.model import Label
+from lmmdsl.diag.model import Applicability, Edit, Label, Suggestion
 from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.text.source import SourceFile, Span
 
 MOST_LABELS = 4
 _LINE = 100
+
+# In front of a number: the argument that it is, and the declaration of the part it belongs to.
+_ARGUMENT = re.compile(r"(\w+)\s*=\s*\Z")
+_PART = re.compile(r"^[ \t]*(?:\w+[ \t]+)?(\w+)[ \t]*:", re.MULTILINE)
 
 # `width = 1024`: a number that goes by another name, no arithmetic.
 _RENAMING = re.compile(r"[\w.]+ = -?\d+")
@@ -57,18 +61,17 @@ def arithmetic(size: Dim | None) -> tuple[str, ...]:
     return tuple(text for text in steps if not _RENAMING.fullmatch(text))
 
 
-def derivation(size: Dim | None) -> str:
-    """The steps in one line, or ""."""
-    return ", ".join(arithmetic(size))
-
-
 def derivations(sizes: Iterable[Dim | None]) -> tuple[str, ...]:
     """One note with the arithmetic of all sizes, if any has some."""
     steps = dict.fromkeys(step for size in sizes for step in arithmetic(size))
-    text = f"derived: {', '.join(steps)}"
-    if len(text) > _LINE:
-        text = "\n".join(["derived:", *(f"  {step}" for step in steps)])
-    return (text,) if steps else ()
+    return (told("derived", steps),) if steps else ()
+
+
+def told(head: str, steps: Iterable[str]) -> str:
+    """Steps behind a head: in one line, or one a line where that would be long."""
+    steps = tuple(steps)
+    line = f"{head}: {', '.join(steps)}"
+    return line if len(line) <= _LINE else "\n".join([f"{head}:", *(f"  {s}" for s in steps)])
 
 
 def bound_so_far(bound: Mapping[str, str]) -> tuple[str, ...]:
@@ -80,3 +83,35 @@ def bound_so_far(bound: Mapping[str, str]) -> tuple[str, ...]:
 def _number(leaf: Why, size: Dim | None) -> str:
     number = leaf.text.rsplit(" = ", 1)[-1]
     return str(size) if size is not None and size.why is leaf else number
+
+
+def written_as(size: Dim) -> tuple[Span, str] | None:
+    """Where a size is written as an argument of a part, and how else to say it.
+
+    For `1024` in `vision: Vit(width = 1024)` that is the number and `vision.width`; None for sizes
+    that are computed, or written anywhere else.
+    """
+    places = [leaf.span for leaf in leaves(size.why) if leaf.span] if size.why else []
+    if len(places) != 1 or places[0].text != str(size):
+        return None
+    before = places[0].file.text[: places[0].start]
+    argument = _ARGUMENT.search(before)
+    part = max(_PART.finditer(before), key=lambda match: match.start(), default=None)
+    if argument is None or part is None or not _is_open_call(before[part.end() :]):
+        return None
+    return places[0], f"{part[1]}.{argument[1]}"
+
+
+def refer_instead(wrong: Dim, right: Dim) -> tuple[Suggestion, ...]:
+    """Replace a number by a reference to the other part's number, where each is an argument."""
+    number, reference = written_as(wrong), written_as(right)
+    if number is None or reference is None or number[0].file is not reference[0].file:
+        return ()
+    if number[1].split(".")[0] == reference[1].split(".")[0]:
+        return ()
+    title = f"take the number from `{reference[1].split('.')[0]}`"
+    return (Suggestion(title, (Edit(number[0], reference[1]),), Applicability.LIKELY),)
+
+
+def _is_open_call(text: str) -> bool:
+    return text.count("(") > text.count(")") and "{" not in text and "}" not in text

@@ -58,16 +58,25 @@ class Files:
         Reports:
             E0902 and E0906, as `open` does.
         """
-        *folders, last = name.split(".")
-        parts = (*folders, last + SUFFIX)
-        root, shown = self._root(parts, importer)
-        path = root.joinpath(*parts[1:] if parts[0] == LIBRARY else parts)
+        root, path, shown = self._place(name, importer)
         if path in self._overlay:
             return self._source(path, shown, sink)
         if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
             self._sources.setdefault(path, None)
             return None
         return self._source(path, shown, sink)
+
+    def is_outside(self, name: str, importer: SourceFile) -> bool:
+        """Whether there is such a file, but a link leads to it out of the folder of the spec."""
+        root, path, _ = self._place(name, importer)
+        return path.exists() and not path.resolve().is_relative_to(root.resolve())
+
+    def _place(self, name: str, importer: SourceFile) -> tuple[Path, Path, str]:
+        """The folder that bounds a module, its path, and the name to show."""
+        *folders, last = name.split(".")
+        parts = (*folders, last + SUFFIX)
+        root, shown = self._root(parts, importer)
+        return root, root.joinpath(*parts[1:] if parts[0] == LIBRARY else parts), shown
 
     def modules(self, importer: SourceFile) -> tuple[str, ...]:
         """Dotted names that `importer` could import, for suggestions."""

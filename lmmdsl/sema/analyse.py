@@ -189,18 +189,18 @@ class Analysis:
     def _check_later(self) -> None:
         """Sections that the language has and no backend follows yet are errors, never ignored (E0801)."""
         for item in self.items(ast.Visibility):
-            self.sink.add(NotInBackend(at=item.span, backend="every backend", what="`sees`"))
+            self.sink.add(NotInBackend(at=item.span, backend="", what="`sees`"))
         for section in self.items(ast.Section):
             if section.kind == "positions":
-                self.sink.add(
-                    NotInBackend(at=section.span, backend="every backend", what="`positions`")
-                )
+                self.sink.add(NotInBackend(at=section.span, backend="", what="`positions`"))
 
     def _check_roles(self, layouts: tuple[Layout, ...]) -> None:
         """A layout is the input of an LLM (E0214); where stages train it, some of it is learned (W0510)."""
         if layouts and "llm" not in self.models.roles.values():
             self.sink.add(RoleMissing(at=layouts[0].span, section="layout", role="llm"))
-        for layout in layouts if self.items(ast.StageDecl) else ():
+        if self.sink.has_errors or not self.items(ast.StageDecl):
+            return
+        for layout in layouts:
             if not any(isinstance(slot, Slot) and slot.loss for slot in flat(layout.segments)):
                 self.sink.add(NoLoss(at=layout.span, layout=layout.name))
 

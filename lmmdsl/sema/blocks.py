@@ -180,7 +180,8 @@ class Blocks(Functions):
         match item:
             case ast.Require():
                 # What a block asks for in vain would fail again, less clearly, inside it.
-                body.broken |= not check_require(item, ctx, at)
+                place = None if ctx.encoder else at  # a model requires something of its own values
+                body.broken |= not check_require(item, ctx, place)
             case ast.If():
                 chosen = expr.truth(item.condition, ctx)
                 if chosen is not None:

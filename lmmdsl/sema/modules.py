@@ -30,6 +30,9 @@ class Loader(Protocol):
     def modules(self, importer: SourceFile) -> tuple[str, ...]:
         """Names that could be imported, for suggestions."""
 
+    def is_outside(self, name: str, importer: SourceFile) -> bool:
+        """Whether there is such a file, but a link leads to it out of the folder of the spec."""
+
     def is_library(self, source: SourceFile) -> bool:
         """Whether the user cannot change this file."""
 
@@ -87,10 +90,10 @@ class Modules:
             self._add(scope, item.alias, found, item.span)
 
     def _imported(self, item: ast.Import, file: SourceFile) -> object | None:
-        if not all(part.isidentifier() for part in item.module.split(".")):
+        source = self.loader.module(item.module, file, self.sink)
+        if source is None and self.loader.is_outside(item.module, file):
             self.sink.add(PathOutside(at=item.module_span, module=item.module))
             return None
-        source = self.loader.module(item.module, file, self.sink)
         if source is None or len(self.parsed) > MAX_MODULES:
             candidates = self.loader.modules(file)
             self.sink.add(

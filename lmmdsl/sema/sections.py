@@ -157,4 +157,4 @@ def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
             )
         )
         return
-    ctx.sink.add(NotInBackend(at=item.span, backend="every backend", what=f"`inject {item.verb}`"))
+    ctx.sink.add(NotInBackend(at=item.span, backend="", what=f"`inject {item.verb}`"))

@@ -24,7 +24,7 @@ def near_misses(selector: ast.Selector, root: Definition, ctx: Context) -> tuple
         following = [match for path, item in found for match in _step(step, path, item, ctx)]
         if not following:
             wanted = step.names[0] if step.names else ""
-            names = {name: path for path, item in found for name in _children(item)}
+            names = {name: path for path, item in found for name in _known(item)}
             close = nearest(wanted, tuple(names)) or tuple(names)
             return tuple(_respelt(selector, step, wanted, name) for name in close[:5])
         found = following
@@ -41,6 +41,11 @@ def _respelt(selector: ast.Selector, step: ast.Step, wanted: str, name: str) -> 
 
 def _children(item: object) -> dict[str, Part]:
     return dict(item.parts) if isinstance(item, Definition) else {}
+
+
+def _known(item: object) -> tuple[str, ...]:
+    """Names of the parts that a definition has, and of those that could not be made."""
+    return (*item.parts, *item.declared) if isinstance(item, Definition) else ()
 
 
 def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[str, object]]:

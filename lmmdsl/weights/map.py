@@ -130,7 +130,7 @@ def map_definition(
             lost.append(name)
         else:
             sources[name] = source
-    if lost:
+    if lost and sink.errors == errors:
         sink.add(NotMapped(at=span, scheme=str(scheme), paths=tuple(lost), total=total))
     if sink.errors == errors:
         _check_unique(sources, str(scheme), span, sink)

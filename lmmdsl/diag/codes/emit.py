@@ -19,5 +19,6 @@ class NotInBackend(Diagnostic):
     what: str
 
     def message(self) -> str:
-        """Name both."""
-        return f"{self.backend} cannot express {self.what}"
+        """Name both; without a backend, none of them can yet."""
+        who = f"{self.backend} cannot" if self.backend else "no backend can yet"
+        return f"{who} express {self.what}"

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
-from lmmdsl.diag.origins import comes_from, derivations
+from lmmdsl.diag.origins import comes_from, derivations, refer_instead
 from lmmdsl.diag.suggest import did_you_mean, respell
 from lmmdsl.dims.expr import Dim
 from lmmdsl.text.source import Span
@@ -46,6 +46,10 @@ class VisualWidth(Located):
     def helps(self) -> tuple[str, ...]:
         """Point at the connector."""
         return (f"end the connector at the width of the llm: `out = {self.part}.width`",)
+
+    def fixes(self) -> tuple[Suggestion, ...]:
+        """Take the width from the LLM."""
+        return refer_instead(self.visual, self.llm)
 
 
 @diagnostic("E0502", "id-outside-vocabulary", "a token id is outside the vocabulary")
@@ -248,47 +252,6 @@ class NoPlaceholderId(Located):
     def helps(self) -> tuple[str, ...]:
         """Show the declaration."""
         return (f"give it one: `vocab {{ {self.token} = ID }}`",)
-
-
-@diagnostic("E0509", "feature-count", "features and placeholders differ in number")
-class FeatureCount(Located):
-    """The layout promises another number of tokens per image than the features have.
-
-    The usual reasons are a class token that is counted on one side only, and an image or patch size
-    that was changed on one side only. Both numbers are derived here, so the difference shows before
-    anything runs.
-
-    Wrong:
-        visual = vision.hidden[-2] |> proj      # keeps the class token: 577 tokens, 576 promised
-    Right:
-        visual = vision.hidden[-2] |> drop_first |> proj
-    """
-
-    tokens: Dim
-    placeholders: Dim
-
-    def message(self) -> str:
-        """Show both numbers."""
-        return (
-            f"each image gives {self.tokens} features, "
-            f"but the layout holds {self.placeholders} places for them"
-        )
-
-    def labels(self) -> tuple[Label, ...]:
-        """Mark where both were written."""
-        return comes_from((self.tokens, self.placeholders), but=(self.primary,))
-
-    def notes(self) -> tuple[str, ...]:
-        """Show the arithmetic."""
-        return derivations((self.tokens, self.placeholders))
-
-    def helps(self) -> tuple[str, ...]:
-        """Point at the class token where the counts differ by one."""
-        gap = self.tokens - self.placeholders
-        if not gap.is_const or abs(gap.value) != 1:
-            return ()
-        verb = "drop it with `drop_first`" if gap.value == 1 else "it was dropped once too often"
-        return (f"the difference is one token, as a class token would make: {verb}",)
 
 
 @diagnostic("W0510", "no-loss", "no text of the layout is trained on", Severity.WARNING)

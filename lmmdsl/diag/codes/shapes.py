@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from lmmdsl.diag.model import Label, Located, diagnostic
-from lmmdsl.diag.origins import bound_so_far, comes_from, derivations
+from lmmdsl.diag.model import Label, Located, Suggestion, diagnostic
+from lmmdsl.diag.origins import bound_so_far, comes_from, derivations, refer_instead
 from lmmdsl.dims.expr import Dim
 from lmmdsl.text.source import Span
+
+_REACH = 64  # how far to look for a divisor
 
 
 @diagnostic("E0401", "operation-refused", "an operation does not accept its arguments")
@@ -121,10 +123,15 @@ class NotDivisible(Located):
         """Name the nearest numbers that fit."""
         if not self._known:
             return ()
-        step = self.divisor.value
-        below = self.number.value // step * step
-        near = f"{below} or {below + step}" if below else str(step)
-        return (f"the nearest multiples of {step}: {near}",)
+        number, step = self.number.value, self.divisor.value
+        below = number // step * step
+        multiples = f"{below} or {below + step}" if below else str(step)
+        advice = f"the nearest multiples of {step}: {multiples}"
+        divisors = [n for n in range(max(1, step - _REACH), step + _REACH) if number % n == 0]
+        if not divisors:
+            return (advice,)
+        nearest = sorted(divisors, key=lambda n: abs(n - step))[:2]
+        return (f"{advice}; divisors of {number}: {' or '.join(map(str, sorted(nearest)))}",)
 
     @property
     def _known(self) -> bool:
@@ -209,24 +216,9 @@ class WrongArgument(Located):
         """Show the axes and the arithmetic."""
         return bound_so_far(self.bound) + derivations(self.sizes)
 
-
-@diagnostic("E0406", "wrong-rank", "a tensor has the wrong number of axes")
-class WrongRank(Located):
-    """A tensor is indexed, rearranged or unpacked with another number of axes than it has.
-
-    Wrong:
-        y = rearrange(x, "b n c -> b c n")      # x: [B, C, H, W]
-    Right:
-        y = rearrange(x, "b c h w -> b (h w) c")
-    """
-
-    what: str
-    wanted: str
-    found: str
-
-    def message(self) -> str:
-        """Show both."""
-        return f"{self.what} needs {self.wanted}, but has shape {self.found}"
+    def fixes(self) -> tuple[Suggestion, ...]:
+        """Take the size from where the argument has it."""
+        return refer_instead(*self.sizes) if len(self.sizes) == 2 else ()
 
 
 @diagnostic("E0407", "bad-size", "an axis size is negative")

@@ -1,7 +1,7 @@
 """E03: arguments, kinds of values, requirements and limits of elaboration."""
 
 from lmmdsl.diag.model import Label, Located, Suggestion, diagnostic
-from lmmdsl.diag.origins import comes_from, derivation, derivations
+from lmmdsl.diag.origins import arithmetic, comes_from, derivations, told
 from lmmdsl.diag.suggest import did_you_mean, join, respell
 from lmmdsl.dims.expr import Dim
 from lmmdsl.text.source import Span
@@ -127,8 +127,8 @@ class RequireFailed(Located):
 
     def notes(self) -> tuple[str, ...]:
         """Show the arithmetic of the values that have some."""
-        sizes = ((name, derivation(v)) for name, v in self.values if isinstance(v, Dim))
-        return tuple(f"{name}: {steps}" for name, steps in sizes if steps)[:2]
+        sizes = ((name, arithmetic(v)) for name, v in self.values if isinstance(v, Dim))
+        return tuple(told(name, steps) for name, steps in sizes if steps)[:2]
 
 
 @diagnostic("E0305", "not-callable", "something is called that cannot be")

@@ -1,9 +1,12 @@
 """E07: stages, weight maps and checkpoints."""
 
+import re
+
 from lmmdsl.diag.model import Diagnostic, Located, Suggestion, diagnostic
 from lmmdsl.diag.suggest import did_you_mean, join, respell
 
 _MOST = 8
+_LAYER = re.compile(r"\.\d+\.")
 
 
 @diagnostic("E0701", "trains-missing-part", "a stage trains a part that does not exist")
@@ -84,7 +87,8 @@ class NotMapped(Located):
 
     def notes(self) -> tuple[str, ...]:
         """List the parameters."""
-        return (f"without a name: {join(self.paths, 'and')}",)
+        paths = dict.fromkeys(_LAYER.sub(".*.", path) for path in self.paths)
+        return (f"without a name: {join(paths, 'and')}",)
 
 
 @diagnostic("E0704", "name-twice", "two parameters have one name in a checkpoint")

@@ -1,8 +1,8 @@
 """Messages as text. Every snapshot is the whole message."""
 
-from lmmdsl.diag.codes.layout import ContextOverflow, FeatureCount
+from lmmdsl.diag.codes.layout import ContextOverflow
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownName, UnusedImport
-from lmmdsl.diag.codes.shapes import NotDivisible, OperationRefused
+from lmmdsl.diag.codes.shapes import IndexOutOfRange, NotDivisible, OperationRefused, WrongArgument
 from lmmdsl.diag.codes.types import RequireFailed
 from lmmdsl.diag.codes.weights import CheckpointMismatch
 from lmmdsl.diag.render import palette_for, render, render_one, summary
@@ -73,13 +73,13 @@ error[E0401]: `linear`: axis `i` of `weight` is 1408, not 1024
 
 
 def test_render_derived_size_shows_the_chain():
-    found = FeatureCount(
-        at=at(SPEC, "<image = visual>"), tokens=tokens() + 1, placeholders=tokens()
+    found = IndexOutOfRange(
+        at=at(SPEC, "<image = visual>"), what="rows", index=600, length=576, why=tokens()
     )
     assert (
         show(found)
         == """
-error[E0509]: each image gives 577 features, but the layout holds 576 places for them
+error[E0404]: index 600 is outside `rows`, which has 576 entries
  --> specs/demo.lmm:5:17
   |
 3 |   encoder vision: Vit(width = 1024, image_size = 336, patch_size = 14)
@@ -90,7 +90,36 @@ error[E0509]: each image gives 577 features, but the layout holds 576 places for
   |                 ^^^^^^^^^^^^^^^^
   |
   = note: derived: 336 // 14 = 24, 24 * 24 = 576
-help: the difference is one token, as a class token would make: drop it with `drop_first`
+help: indices run from -576 to 575
+"""
+    )
+
+
+def test_render_two_numbers_that_should_be_one_offers_the_reference():
+    found = WrongArgument(
+        at=at(SPEC, "proj"),
+        callee="proj",
+        argument="x",
+        declared="[*b, 1408]",
+        found="[I, 576, 1024]",
+        sizes=(written("1408"), written("1024")),
+    )
+    assert (
+        show(found)
+        == """
+error[E0405]: `proj` takes `x: [*b, 1408]`, but gets [I, 576, 1024]
+ --> specs/demo.lmm:4:13
+  |
+3 |   encoder vision: Vit(width = 1024, image_size = 336, patch_size = 14)
+  |                               ---- 1024 comes from here
+4 |   connector proj: Mlp(in = 1408, out = llm.widht)
+  |             ^^^^           ---- 1408 comes from here
+  |             |
+  |             this is [I, 576, 1024]
+  |
+help: take the number from `vision`
+  |
+4 |   connector proj: Mlp(in = vision.width, out = llm.widht)
 """
     )
 
@@ -108,7 +137,7 @@ error[E0403]: `image_size` 336 is not a multiple of 18
 3 |   encoder vision: Vit(width = 1024, image_size = 336, patch_size = 14)
   |                                                  ^^^ 336 = 18 * 18 + 12
   |
-help: the nearest multiples of 18: 324 or 342
+help: the nearest multiples of 18: 324 or 342; divisors of 336: 16 or 21
 """
     )
 
