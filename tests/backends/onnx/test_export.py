@@ -217,3 +217,15 @@ def test_package_facts_name_every_input(tmp_path):
     decoder = facts["components"]["decoder_model_merged"]
     assert decoder["inputs"]["inputs_embeds"] == "float32[batch_size, sequence_length, 6]"
     assert facts["cache"] == [{"heads": 2, "key": 3, "value": 3}] * 3
+
+
+def test_model_without_a_decoder_gives_one_graph_per_flow(tmp_path):
+    layer = handmade.layer(6, 2)
+    forward = layer.methods["forward"]
+    root = handmade.definition("Flows", layer.parts.values(), itc=forward, itm=forward)
+
+    made = export(handmade.program(root), tmp_path)
+
+    assert made.files == ("itc.onnx", "itm.onnx", "lmmdsl_package.json")
+    names = [item.name for item in made.components[0].model.graph.input]
+    assert names == ["x", "keys"]
