@@ -30,6 +30,7 @@ from lmmdsl.sema.sections import (
 from lmmdsl.sema.values import Scope
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
+from lmmdsl.weights.map import check_maps
 from lmmdsl.weights.map import map_program
 
 Found = TypeVar("Found", bound=ast.Syntax)
@@ -66,6 +67,8 @@ def analyse(
             return None
         analysis = Analysis(block, source, scope, sink, chosen)
         program = analysis.program(modules.parsed[source], variant)
+        if program is not None:
+            check_maps(program, sink)
     except Exhausted:
         return None
     except RecursionError:
