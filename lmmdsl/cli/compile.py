@@ -13,6 +13,7 @@ from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.driver.api import Spec
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import write_text
+from lmmdsl.driver.picture import FORMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,18 @@ def _hf(spec: Spec, wish: Wish) -> Path:
     raise CompileFailed((NotInBackend(backend="hf", what=what),))
 
 
+def _picture(spec: Spec, wish: Wish) -> Path:
+    if str(wish.target) == options.STANDARD_INPUT:
+        click.echo(spec.draw().draw(wish.form), nl=False)
+        return wish.target
+    return spec.draw().save(wish.target, wish.form)
+
+
 TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
     "torch": _torch,
     "onnx": _onnx,
     "hf": _hf,
+    **dict.fromkeys(FORMS, _picture),
 }
 
 

@@ -20,6 +20,7 @@ from lmmdsl.driver.failure import CompileFailed
 COMMANDS = {
     "check": "Check specs and report every mistake.",
     "compile": "Compile a spec to PyTorch, ONNX or a picture.",
+    "draw": "Draw a model, a part or a block.",
     "verify": "Compare PyTorch and ONNX Runtime on a model.",
     "stats": "Count parameters, operations, cache and tokens.",
     "trace": "Show the shape of every value.",

@@ -14,6 +14,7 @@ from lmmdsl.backends.report.trace import Trace, trace
 from lmmdsl.diag.model import Diagnostic
 from lmmdsl.driver import products
 from lmmdsl.driver.options import Setting, settings_text
+from lmmdsl.driver.picture import Picture, make_picture
 from lmmdsl.driver.session import Request, Session
 from lmmdsl.driver.verdict import Verdict
 from lmmdsl.graph.program import Program
@@ -135,9 +136,35 @@ class Spec:
         )
         return target
 
+    def draw(
+        self,
+        *,
+        level: str = "model",
+        part: str | None = None,
+        stage: str | None = None,
+        layout: str | None = None,
+    ) -> Picture:
+        """Draw the model.
+
+        Args:
+            level: `model` (all on one slide), `part` (the inside of a part), `block` (every operation of a block)
+                or `visibility` (who sees whom).
+            part: for `part` and `block`: a path such as `llm.layers`, or the name of a block.
+            stage: for `model`: colour parts by what this stage trains.
+            layout: for `model` and `visibility`: whose tokens to show; the first layout if not given.
+
+        Returns:
+            A picture: `.dot`, `.mermaid`, `.draw("svg")`, `.save(path)`; notebooks show it.
+
+        Raises:
+            DrawError: a name that does not exist.
+        """
+        return make_picture(self.program, level=level, part=part, stage=stage, layout=layout)
+
     def verify(self, *, profile: str = "std", seed: int = 0) -> Verdict:
         """Compare PyTorch and ONNX Runtime on the model, with random weights."""
-        from lmmdsl.driver.verify import verify
+        with products.needs("all"):
+            from lmmdsl.driver.verify import verify
 
         return verify(self.program, profile=profile, seed=seed)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmmdsl.diag.codes.emit import NotInBackend
+from lmmdsl.diag.codes.project import LibraryMissing
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import new_folder
 from lmmdsl.graph.program import Program
@@ -27,6 +28,18 @@ def _weights_errors() -> Iterator[None]:
         raise CompileFailed(error.diagnostics) from None
 
 
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Report a library that is not installed, with the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "lmmdsl"):
+            raise
+        raise CompileFailed((LibraryMissing(library=library, extra=extra),)) from None
+
+
 def write_onnx(
     program: Program,
     target: Path,
@@ -41,8 +54,9 @@ def write_onnx(
     Reports:
         E0706 and E0707 when the weights do not fit, E0801 for what ONNX cannot express, E0903.
     """
-    from lmmdsl.backends.onnx.export import export
-    from lmmdsl.backends.onnx.scope import OnnxError
+    with needs("onnx"):
+        from lmmdsl.backends.onnx.export import export
+        from lmmdsl.backends.onnx.scope import OnnxError
     from lmmdsl.weights.plan import plan_load
 
     with _weights_errors():
@@ -59,14 +73,16 @@ def write_onnx(
 
 def build_module(program: Program, **options: Any) -> Any:
     """Make the PyTorch module of a program: the emitted source, imported."""
-    from lmmdsl.backends.torch import module
+    with needs("torch"):
+        from lmmdsl.backends.torch import module
 
     return module.build_module(program, **options)
 
 
 def emit_source(program: Program) -> str:
     """The PyTorch source of a program: one file that needs nothing but torch."""
-    from lmmdsl.backends.torch import source
+    with needs("torch"):
+        from lmmdsl.backends.torch import source
 
     return source.emit_source(program)
 
@@ -86,7 +102,8 @@ def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **option
     Raises:
         CompileFailed: the files are damaged or do not fit; the module is unchanged.
     """
-    from lmmdsl.backends.torch import weights
+    with needs("torch"):
+        from lmmdsl.backends.torch import weights
 
     with _weights_errors():
         return weights.load_weights(net, path, naming, **options)
@@ -98,7 +115,8 @@ def save_weights(net: Any, path: AnyPath, *, naming: str | None = None, **option
     Raises:
         CompileFailed: the scheme does not name every parameter, or the files cannot be written.
     """
-    from lmmdsl.backends.torch import saving
+    with needs("torch"):
+        from lmmdsl.backends.torch import saving
 
     with _weights_errors():
         return saving.save_weights(net, path, naming, **options)

@@ -1,6 +1,7 @@
 """What the guards look at: every module of the compiler, parsed."""
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +24,17 @@ class Module:
         folders = parts if is_package else parts[:-1]
         return ".".join(folders[:2] if folders[:1] == ["backends"] else folders[:1])
 
-    def imports(self) -> list[str]:
-        """Modules of this project that it imports anywhere, as dotted names."""
+    def imports(self, known: Collection[str]) -> list[str]:
+        """Modules of this project that it imports anywhere; `known` tells modules from the names in them."""
         found = []
         for node in ast.walk(self.tree):
             match node:
                 case ast.ImportFrom(module=str(module)):
-                    found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+                    inside = [f"{module}.{alias.name}" for alias in node.names]
+                    found += [name if name in known else module for name in inside]
                 case ast.Import():
                     found += [alias.name for alias in node.names]
-        return [name for name in found if name.split(".")[0] == "lmmdsl"]
+        return [name for name in dict.fromkeys(found) if name.split(".")[0] == "lmmdsl"]
 
     def code_lines(self) -> list[tuple[int, str]]:
         """Numbered lines without those of docstrings, where examples may stand."""

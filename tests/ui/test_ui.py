@@ -5,18 +5,21 @@ import pytest
 from lmmdsl.diag.model import Diagnostic
 from lmmdsl.diag.registry import registry
 from lmmdsl.diag.render import render
-from tests.ui.cases import HERE, cases, check
+from tests.ui.cases import HERE, cases, check, check_text
 
 # Codes that no text of a spec alone can bring about, and where they are tested instead.
 NOT_FROM_A_SPEC = {
     "E0001": "a bug in the compiler: tests/cli",
-    "E0212": "check accepts a module of blocks: tests/unit/driver",
+    "E0210": "needs a link out of the folder: test_files.py",
+    "E0212": "check accepts a module of blocks: test_files.py",
+    "E0602": "injections are checked and not woven yet",
     "E0706": "needs a checkpoint: tests/weights",
     "E0707": "needs a checkpoint: tests/weights",
-    "E0901": "needs a missing file: tests/unit/driver",
-    "E0902": "needs a file that is not text: tests/unit/driver",
+    "E0901": "needs a missing file: test_files.py",
+    "E0902": "needs a file that is not text: test_files.py",
     "E0903": "needs a folder that cannot be written: tests/unit/driver",
-    "E0906": "needs a file that cannot be read: tests/unit/driver",
+    "E0906": "needs a file that cannot be read: test_files.py",
+    "E0907": "needs an installation without extras: tests/cli",
 }
 
 CASES = [pytest.param(case, id=case.name) for case in cases()]
@@ -35,7 +38,6 @@ def test_case_says_what_its_golden_says(case, golden):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.usefixtures("folder")
 def test_case_is_explained_on_top(case):
     first = case.spec.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
@@ -48,7 +50,7 @@ def test_case_fix_removes_the_mistake(case):
     before = check(case).diagnostics
     for diagnostic in before:
         for fix in diagnostic.fixes():
-            after = check(case, applied(fix.edits)).diagnostics
+            after = check_text(case, applied(fix.edits)).diagnostics
             assert facts(diagnostic) not in map(facts, after), fix.title
 
 

@@ -160,3 +160,27 @@ class CannotRead(Diagnostic):
     def message(self) -> str:
         """Name it and the problem."""
         return f"cannot read `{self.path}`: {self.problem}"
+
+
+@diagnostic("E0907", "library-missing", "a library is not installed")
+class LibraryMissing(Diagnostic):
+    """A command needs a library that comes with an extra of the package.
+
+    Checking and reports need no extra; modules, ONNX packages and pictures do.
+
+    Wrong:
+        pip install lmmdsl               # and then: lmmc compile spec.lmm --to onnx -o out
+    Right:
+        pip install 'lmmdsl[onnx]'
+    """
+
+    library: str
+    extra: str
+
+    def message(self) -> str:
+        """Name it."""
+        return f"this needs `{self.library}`, which is not installed"
+
+    def helps(self) -> tuple[str, ...]:
+        """Say how to get it."""
+        return (f"pip install 'lmmdsl[{self.extra}]'",)
