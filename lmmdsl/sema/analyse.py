@@ -31,7 +31,6 @@ from lmmdsl.sema.values import Scope
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
 from lmmdsl.weights.map import check_maps
-from lmmdsl.weights.map import map_program
 
 Found = TypeVar("Found", bound=ast.Syntax)
 
@@ -171,8 +170,6 @@ class Analysis:
             variant=variant,
             spec_hash=_hash(self.source, variant, self.overrides),
         )
-        for scheme in dict.fromkeys(item.scheme for item in weights):
-            map_program(program, scheme, self.sink)
         return program
 
     def _preprocess(self) -> Mapping[str, Mapping[str, object]]:
