@@ -1,5 +1,6 @@
 """A picture of a model: its text, and its drawings."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +32,19 @@ class Picture:
             return (self.dot if TEXTS[form] == "dot" else self.mermaid).encode()
         return backend.render(self.dot, form)
 
-    def save(self, path: Path, form: str | None = None) -> Path:
+    def save(self, path: str | os.PathLike[str], form: str | None = None) -> Path:
         """Draw it into a file; without `form` the suffix says how.
 
         Reports:
             E0903 when it cannot be drawn or written.
         """
+        target = Path(path)
         try:
-            data = self.draw(form or path.suffix.removeprefix("."))
+            data = self.draw(form or target.suffix.removeprefix("."))
         except backend.RenderError as error:
-            raise CompileFailed((CannotWrite(path=str(path), problem=str(error)),)) from None
-        write_bytes(path, data)
-        return path
+            raise CompileFailed((CannotWrite(path=str(target), problem=str(error)),)) from None
+        write_bytes(target, data)
+        return target
 
     def _repr_svg_(self) -> str:
         return self.draw("svg").decode()
