@@ -7,6 +7,7 @@ called `parts` are imported by cases and are none themselves.
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lmmdsl.driver.session import Checked, Request, Session
@@ -47,7 +48,12 @@ def cases() -> list[Case]:
     return [Case(path) for path in sorted(HERE.rglob("*.lmm")) if path.parent.name != "parts"]
 
 
-def check(case: Case, text: str | None = None) -> Checked:
-    """Check a case, or another text in its place; the working folder must be the case's."""
-    overlay = {} if text is None else {case.spec: text}
-    return Session(overlay).check(case.request())
+@cache
+def check(case: Case) -> Checked:
+    """Check a case; the working folder must be the case's."""
+    return Session().check(case.request())
+
+
+def check_text(case: Case, text: str) -> Checked:
+    """Check another text in place of a case."""
+    return Session({case.spec: text}).check(case.request())
