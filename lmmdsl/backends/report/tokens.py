@@ -55,6 +55,8 @@ class Tokens:
 
     def tables(self) -> tuple[Table, ...]:
         """The report as one table per layout."""
+        if not self.layouts:
+            return (Table(f"{self.model} has no layout", ("",), ()),)
         return tuple(self._table(layout) for layout in self.layouts)
 
     def _table(self, layout: LayoutTokens) -> Table:

@@ -1,0 +1,175 @@
+"""Graphviz's HTML-like labels. Every text is escaped here; nothing else writes label text."""
+
+import html
+from collections.abc import Iterable
+
+from lmmdsl.backends.dot.figure import Box, Cell, Figure, Grid, Line, Strip
+from lmmdsl.backends.dot.signs import SIGNS
+from lmmdsl.backends.dot.style import INK, MONO, MUTED, PAPER, RULE, SEES, SEES_IMAGE, tone
+
+TITLE, BODY, SMALL = 18, 14, 12
+LOSS = "loss"
+_PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
+
+
+def escape(text: str) -> str:
+    """Escape a text; control characters show as their code, an empty text as a space."""
+    shown = "".join(char if char.isprintable() else _code(char) for char in text)
+    return html.escape(shown) or " "
+
+
+def _code(char: str) -> str:
+    return {"\n": "\\n", "\t": "\\t"}.get(char, f"\\u{ord(char):04x}")
+
+
+def words(
+    text: str, size: int = BODY, *, color: str = INK, bold: bool = False, mono: bool = False
+) -> str:
+    """A run of text."""
+    face = f' FACE="{MONO}"' if mono else ""
+    inner = f"<B>{escape(text)}</B>" if bold else escape(text)
+    return f'<FONT POINT-SIZE="{size}" COLOR="{color}"{face}>{inner}</FONT>'
+
+
+def _row(*cells: str) -> str:
+    return f"<TR>{''.join(cells)}</TR>"
+
+
+def _cell(inner: str, attributes: str = "") -> str:
+    return f"<TD {attributes}>{inner}</TD>" if attributes else f"<TD>{inner}</TD>"
+
+
+def _table(rows: Iterable[str], attributes: str = _PLAIN) -> str:
+    return f"<TABLE {attributes}>{''.join(rows)}</TABLE>"
+
+
+def box(item: Box) -> str:
+    """The label of a box."""
+    if item.kind in ("card", "wide"):
+        return _card(item)
+    size = TITLE if item.title in SIGNS.values() else BODY
+    rows = [_row(_cell(words(item.title, size, bold=item.kind != "op")))]
+    rows += [_row(_cell(words(line, SMALL, color=MUTED))) for line in item.subtitle.splitlines()]
+    rows += [_row(_cell(words(line.text, SMALL))) for line in item.lines]
+    return _table(rows, f'{_PLAIN} CELLPADDING="1"')
+
+
+def _card(item: Box) -> str:
+    colors = tone(item.tone)
+    head = _cell(words(item.title, TITLE, bold=True), 'ALIGN="LEFT"')
+    value = _cell(words(item.value, 15, bold=True, color=colors.line), 'ALIGN="RIGHT"')
+    rows = [_row(head, value)]
+    subtitle = f"{item.subtitle}   " if item.tag else item.subtitle
+    small = _cell(words(subtitle, SMALL, color=MUTED), 'ALIGN="LEFT"')
+    tag = _cell(words(item.tag, BODY, bold=True, color=colors.line), 'ALIGN="RIGHT"')
+    rows.append(_row(small, tag if item.tag else _cell(" ")))
+    if item.lines:
+        rows.append(_row(_cell(_lines(item), 'COLSPAN="2" ALIGN="CENTER"')))
+    if item.note:
+        note = "<BR/>".join(words(line, SMALL, color=MUTED) for line in item.note.splitlines())
+        rows.append(_row(_cell(note, 'COLSPAN="2" ALIGN="CENTER"')))
+    return _table(rows, f'{_PLAIN} CELLPADDING="2"')
+
+
+def _lines(item: Box) -> str:
+    color = tone(item.tone).line
+    cells = [_cell(_line(line, color)) for line in item.lines]
+    rows = [_row(*cells)] if item.kind == "wide" else [_row(cell) for cell in cells]
+    return _table(rows, 'BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="0"')
+
+
+def _line(line: Line, color: str) -> str:
+    ink = MUTED if line.is_muted else INK
+    cells = [_cell(words(line.count, 15, bold=True, color=ink))] if line.count else []
+    cells.append(_cell(words(line.text, BODY, color=ink), 'ALIGN="LEFT"'))
+    if line.value:
+        cells.append(_cell(words(line.value, SMALL, color=MUTED), 'ALIGN="RIGHT"'))
+    style = f'STYLE="ROUNDED{",DASHED" if line.is_muted else ""}" COLOR="{MUTED if line.is_muted else color}"'
+    fill = "" if line.is_muted else ' BGCOLOR="#ffffff"'
+    border = f'BORDER="1" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3" {style}{fill}'
+    return _table([_row(*cells)], border)
+
+
+def strip(item: Strip) -> str:
+    """The label of a token strip: contents, counts and ids of its segments."""
+    rows = [_row(*map(_content, item.cells)), _row(*map(_count, item.cells))]
+    if item.note:
+        note = f"{words(f'{item.title}  ', BODY, bold=True)}{words(item.note, BODY, color=MUTED)}"
+        rows.append(_row(_cell(note, f'COLSPAN="{len(item.cells)}" ALIGN="LEFT"')))
+    return _table(rows, 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="5"')
+
+
+def _content(cell: Cell) -> str:
+    colors = tone(cell.kind)
+    mono = cell.kind in ("text", "token", "image")
+    size = 15 if cell.kind == "image" else BODY
+    lines = (
+        words(line, size, bold=cell.kind == "image", mono=mono) for line in cell.text.splitlines()
+    )
+    border = f'BORDER="1" COLOR="{colors.line}" BGCOLOR="{colors.fill}" CELLPADDING="7"'
+    return _cell("<BR/>".join(lines), f'PORT="{cell.port}" {border}')
+
+
+def _count(cell: Cell) -> str:
+    is_image = cell.kind == "image"
+    color = tone(cell.kind).line if is_image else MUTED
+    count = words(cell.count, 15 if is_image else SMALL, color=color, bold=is_image)
+    lines = [count, *map(_cell_note, cell.notes)]
+    return _cell("<BR/>".join(lines), 'VALIGN="TOP"')
+
+
+def _cell_note(note: str) -> str:
+    is_loss = note == LOSS
+    return words(note, SMALL, color=INK if is_loss else MUTED, bold=is_loss)
+
+
+def grid(item: Grid) -> str:
+    """The label of a visibility matrix."""
+    width = f'COLSPAN="{len(item.rows) + 1}" ALIGN="LEFT" BORDER="0"'
+    rows = [_row(_cell(words(item.title, BODY, bold=True), f'{width} CELLPADDING="4"'))]
+    kinds = [kind for kind, _ in item.labels]
+    for (_, name), cells in zip(item.labels, item.rows, strict=True):
+        label = _cell(words(name, SMALL, mono=True), 'BORDER="0" ALIGN="RIGHT" CELLPADDING="2"')
+        rows.append(_row(label, *map(_square, cells, kinds)))
+    note = words(item.note, SMALL, color=MUTED)
+    rows.append(_row(_cell(note, f'{width} CELLPADDING="4"')))
+    return _table(rows, f'BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="0" COLOR="{RULE}"')
+
+
+def _square(state: str, kind: str) -> str:
+    seen = SEES_IMAGE if kind == "image" else SEES
+    fill = {"yes": seen, "no": PAPER, "never": tone("token").fill}[state]
+    return _cell("", f'BGCOLOR="{fill}" WIDTH="16" HEIGHT="16" FIXEDSIZE="TRUE"')
+
+
+def arrow(lines: tuple[str, ...], color: str) -> str:
+    """The label of an arrow: the first line in bold, if it says anything."""
+    first, *rest = lines
+    # The blank columns keep the text off the arrow, which Graphviz draws at the label's very edge.
+    shown = [words(first, BODY, bold=True, color=color)] if first else []
+    shown += [words(line, SMALL, color=MUTED) for line in rest]
+    blank = _cell(words("  ", SMALL))
+    return _table((_row(blank, _cell(line), blank) for line in shown), f'{_PLAIN} CELLPADDING="1"')
+
+
+def title(figure: Figure) -> str:
+    """The label of the whole picture: title, subtitle, legend."""
+    rows = [_row(_cell(words(figure.title, 22, bold=True), 'ALIGN="LEFT"'))]
+    rows.append(_row(_cell(words(figure.subtitle, BODY, color=MUTED), 'ALIGN="LEFT"')))
+    if figure.legend:
+        rows.append(_row(_cell(_legend(figure.legend), 'ALIGN="LEFT"')))
+    rows.append(_row(_cell(words(" ", BODY))))
+    return _table(rows, f'{_PLAIN} CELLPADDING="3"')
+
+
+def _legend(items: tuple[tuple[str, str], ...]) -> str:
+    """Swatches with their meaning, side by side."""
+    cells = []
+    for name, meaning in items:
+        colors = tone(name)
+        border = f'BORDER="2" COLOR="{colors.line}" BGCOLOR="{colors.fill}"'
+        cells += [
+            _cell("", f'{border} WIDTH="28" HEIGHT="18" FIXEDSIZE="TRUE"'),
+            _cell(words(f"{meaning}  ", BODY), 'ALIGN="LEFT"'),
+        ]
+    return _table([_row(*cells)], 'BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="2"')

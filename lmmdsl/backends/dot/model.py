@@ -1,0 +1,287 @@
+"""Level `model`: the whole pipeline on one slide.
+
+From the image on the left to the logits: preprocessing, encoder, what is dropped, connector; below it the token strip
+that the visual tokens enter; below that the LLM. Parts are cards with their stacks folded and their parameters.
+"""
+
+from collections.abc import Mapping
+
+from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Item, Line
+from lmmdsl.backends.dot.strip import image_ports, make_strip
+from lmmdsl.backends.dot.style import STATE_WORDS
+from lmmdsl.backends.dot.visibility import make_grid
+from lmmdsl.backends.dot.words import lines_of, operation, sizes_of, tokens_of
+from lmmdsl.graph.ir import (
+    Call,
+    Constant,
+    Graph,
+    Input,
+    Instance,
+    Node,
+    Read,
+    Repeat,
+    Size,
+    Stack,
+    Value,
+)
+from lmmdsl.graph.program import Program, Stage
+from lmmdsl.passes.count import Caches, Parameters
+from lmmdsl.passes.ledger import ledgers
+from lmmdsl.passes.stages import PartTraining, count_stage
+from lmmdsl.text.amount import exact, share, short, short_bytes
+
+TEXT_METHODS = ("embed", "decode", "logits")
+HALF = 2  # bytes of a number in half precision
+
+
+def draw_model(program: Program, stage: Stage | None, layout: str | None) -> Figure:
+    """Draw a program.
+
+    Args:
+        program: the checked model.
+        stage: colour parts by what this stage trains.
+        layout: whose token strip to draw; the first by default.
+    """
+    return _Model(program, stage, layout).figure()
+
+
+class _Model:
+    """The picture while it grows."""
+
+    def __init__(self, program: Program, stage: Stage | None, layout: str | None) -> None:
+        self.program, self.stage = program, stage
+        self.full, self.used = Parameters(program.full), Parameters(program.root)
+        self.training = {part.part: part for part in count_stage(program, stage)} if stage else {}
+        self.roles = {role.part: role.kind for role in program.roles}
+        found = ledgers(program)
+        self.ledger = next((ledger for ledger in found if layout in (None, ledger.layout)), None)
+        self.items: list[Item] = []
+        self.arrows: list[Arrow] = []
+        self.rows: list[tuple[str, ...]] = []
+
+    def figure(self) -> Figure:
+        """Draw everything, from the top."""
+        for name, graph in self.program.root.methods.items():
+            if name not in TEXT_METHODS:
+                self._flow(name, graph)
+        if "decode" in self.program.root.methods:
+            self._language()
+        return Figure(
+            title=self._title(),
+            subtitle=self._subtitle(),
+            items=tuple(self.items),
+            arrows=tuple(self.arrows),
+            rows=tuple(self.rows),
+            legend=self._legend(),
+            name=self.program.name,
+        )
+
+    def _title(self) -> str:
+        variant = self.program.variant
+        return f"{self.program.name} {variant}" if variant else self.program.name
+
+    def _subtitle(self) -> str:
+        total = self.used.of(self.program.root).total
+        parameters = f"{short(total)} parameters in use"
+        if self.stage is None:
+            return f"{parameters} · {self.program.source}" if self.program.source else parameters
+        trained = sum(part.trained for part in self.training.values())
+        adapters = sum(part.adapters for part in self.training.values())
+        more = f" and {short(adapters)} of LoRA" if adapters else ""
+        what = f"{short(trained)}{more} of {short(total)} parameters"
+        return f"stage {self.stage.name} trains {what} ({share(trained + adapters, total)})"
+
+    # ---- from pixels to visual tokens ----
+
+    def _flow(self, method: str, graph: Graph) -> None:
+        prefix = "" if method == "encode" else f"{method}."
+        ids: dict[int, str] = {}
+        row: list[str] = []
+        for index, node in enumerate(graph.nodes):
+            if isinstance(node.payload, Constant | Size):
+                continue
+            if isinstance(node.payload, Input):
+                ids[index] = self._input(prefix, graph, index, row)
+                continue
+            box = self._step(f"{prefix}{index}", node)
+            self.items.append(box)
+            ids[index] = box.id
+            row.append(box.id)
+            self._feed(graph, node, ids)
+        self._result(method, graph, ids, row)
+        if _is_chain(graph):
+            self.rows.append(tuple(row))
+
+    def _feed(self, graph: Graph, node: Node, ids: Mapping[int, str]) -> None:
+        target = ids[next(index for index, other in enumerate(graph.nodes) if other is node)]
+        for value in node.inputs:
+            if value and value.node in ids:
+                self._connect(ids[value.node], target, graph, value)
+
+    def _connect(
+        self, source: str, target: str, graph: Graph, value: Value, port: str = ""
+    ) -> None:
+        label = tokens_of(graph.type_of(value))
+        self.arrows.append(Arrow(source, target, label, port, is_visual=True))
+
+    def _input(self, prefix: str, graph: Graph, index: int, row: list[str]) -> str:
+        node = graph.nodes[index]
+        assert isinstance(node.payload, Input)
+        name = f"{prefix}{node.payload.name}"
+        settings = next(
+            (
+                self.program.preprocess[p]
+                for p in self._readers(graph, index)
+                if p in self.program.preprocess
+            ),
+            None,
+        )
+        if settings is None:
+            is_image = len(node.types[0].shape) == 4
+            title = "image" if is_image else node.payload.name
+            self.items.append(Box(name, "data", title, tone="data"))
+            row.append(name)
+            return name
+        self.items.append(Box(f"{name}.raw", "data", "image", "any size", tone="data"))
+        lines = tuple(Line(text) for text in preprocessing(settings))
+        self.items.append(Box(name, "data", "preprocess", tone="data", lines=lines))
+        self.arrows.append(Arrow(f"{name}.raw", name, is_visual=True))
+        row += [f"{name}.raw", name]
+        return name
+
+    def _readers(self, graph: Graph, index: int) -> list[str]:
+        nodes = (graph.nodes[reader] for reader in graph.readers().get(Value(index), []))
+        return [node.payload.part for node in nodes if isinstance(node.payload, Call | Repeat)]
+
+    def _step(self, name: str, node: Node) -> Box:
+        match node.payload:
+            case Call(part=part):
+                return self._card(part.partition(".")[0], name)
+            case Repeat(part=part):
+                return self._card(part.partition(".")[0], name)
+            case Read(path):
+                return Box(name, "data", path, str(node.types[0]), tone="parameter")
+            case _:
+                title, settings = operation(node)
+                return Box(name, "op", title, settings, tone="op")
+
+    def _result(self, method: str, graph: Graph, ids: Mapping[int, str], row: list[str]) -> None:
+        for name, value in graph.outputs:
+            if value.node not in ids:
+                continue
+            if method == "encode" and self.ledger and "decode" in self.program.root.methods:
+                for port in image_ports(self.ledger):
+                    self._connect(ids[value.node], "strip", graph, value, port)
+                continue
+            target = f"{method}.{name}.out"
+            self.items.append(
+                Box(target, "data", method if name == "result" else name, tone="data")
+            )
+            row.append(target)
+            self._connect(ids[value.node], target, graph, value)
+
+    # ---- parts ----
+
+    def _card(self, part: str, name: str, kind: str = "card") -> Box:
+        declared, used = self.program.full.parts[part], self.program.root.parts[part]
+        lines: tuple[Line, ...] = ()
+        subtitle = ""
+        if isinstance(declared, Instance) and isinstance(used, Instance):
+            subtitle = sizes_of(declared.definition)
+            lines = lines_of(declared.definition, used.definition, self.full)
+        elif isinstance(declared, Stack):
+            subtitle = f"{len(declared.definitions)} × {declared.definitions[0].block}"
+        training = self.training.get(part)
+        return Box(
+            id=name,
+            kind=kind,
+            title=part,
+            subtitle=subtitle,
+            value=short(self.used.of_part(used).total),
+            tag=_tag(training),
+            tone=training.state if training else self.roles.get(part, "part"),
+            lines=lines,
+        )
+
+    # ---- text ----
+
+    def _language(self) -> None:
+        methods = self.program.root.methods
+        part = self.program.role("llm")
+        if part is None or part not in self.program.root.parts:
+            return
+        card = self._card(part, "llm", "wide")
+        self.items.append(_with_cache(card, self.program))
+        self._sequence(methods["decode"])
+        if "logits" in methods:
+            graph = methods["logits"]
+            kind = graph.type_of(graph.outputs[0][1])
+            self.items.append(Box("logits", "data", "logits", str(kind), tone="data"))
+            self.arrows.append(Arrow("llm", "logits"))
+        self._visibility()
+
+    def _sequence(self, decode: Graph) -> None:
+        shape = str(decode.type_of(decode.inputs[0]))
+        if self.ledger is None:
+            self.items.append(Box("strip", "data", "token ids", "int[B, T]", tone="data"))
+        else:
+            self.items.append(make_strip(self.ledger, "strip"))
+        self.arrows.append(Arrow("strip", "llm", ("embeddings", shape)))
+
+    def _visibility(self) -> None:
+        grid = make_grid(self.program, self.ledger, "sees") if self.ledger else None
+        names = {item.id for item in self.items}
+        if grid:
+            self.items.append(grid)
+            self.arrows.append(Arrow("sees", "llm", is_hidden=True))
+        row = (*(["sees"] if grid else []), "llm", *(["logits"] if "logits" in names else []))
+        self.rows.append(row)
+
+    def _legend(self) -> tuple[tuple[str, str], ...]:
+        states = dict.fromkeys(part.state for part in self.training.values())
+        return tuple((state, STATE_WORDS[state]) for state in states)
+
+
+def preprocessing(settings: Mapping[str, object]) -> list[str]:
+    """What is done to an image, in short lines."""
+    lines = [f"{name} {settings[name]}" for name in ("pad", "resize", "crop") if name in settings]
+    if "filter" in settings:
+        lines.append(str(settings["filter"]))
+    if "mean" in settings:
+        lines.append("normalise")
+    return lines
+
+
+def _is_chain(graph: Graph) -> bool:
+    """Whether data flows along one line."""
+    hidden = Constant | Size
+    steps = (node for node in graph.nodes if not isinstance(node.payload, hidden | Input))
+    sources = (
+        [v for v in node.inputs if v and not isinstance(graph.nodes[v.node].payload, hidden)]
+        for node in steps
+    )
+    return all(len(found) <= 1 for found in sources)
+
+
+def _tag(training: PartTraining | None) -> str:
+    if training is None:
+        return ""
+    if training.state == "adapters":
+        return f"+ LoRA {short(training.adapters)}"
+    return STATE_WORDS[training.state]
+
+
+def _with_cache(card: Box, program: Program) -> Box:
+    slots = Caches().of(program.root, "decode")
+    notes = []
+    if slots:
+        size = sum(slot.numbers for slot in slots) * HALF
+        notes.append(
+            f"key/value cache: {len(slots)} layers, {short_bytes(size)} per token in half precision"
+        )
+    if program.context is not None:
+        notes.append(f"context {exact(program.context)} tokens")
+    return Box(
+        id=card.id, kind=card.kind, title=card.title, subtitle=card.subtitle, value=card.value,
+        tag=card.tag, tone=card.tone, lines=card.lines, note=" · ".join(notes),
+    )  # fmt: skip

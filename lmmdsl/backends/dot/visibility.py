@@ -1,0 +1,81 @@
+"""Who sees whom in the LLM: a small matrix over the segments of a layout.
+
+Every segment stands for a few tokens, so that a causal triangle shows inside it. Row i is the token that looks, column
+j the one that is seen.
+"""
+
+from collections.abc import Iterator
+
+from lmmdsl.backends.dot.figure import Grid
+from lmmdsl.graph.ir import Apply, Call, Definition, Node, Repeat
+from lmmdsl.graph.program import Program
+from lmmdsl.passes.count import is_cached
+from lmmdsl.passes.ledger import Entry, Ledger
+
+PADDING = 1  # padding tokens in front, where a mask hides them
+TOKENS = {"token": 1, "text": 1, "image": 4, "slot": 2}
+MAX_TOKENS = 24
+MASK, KEYS = 4, 3  # operands of an attention
+
+
+def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
+    """Draw the matrix; None where the LLM's attentions differ or take a mask of their own."""
+    found = list(_attentions(program.root, "decode", set()))
+    causal = {
+        bool(getattr(node.payload.op, "causal", False))
+        for node in found
+        if isinstance(node.payload, Apply)
+    }
+    has_mask = any(len(node.inputs) > MASK and node.inputs[MASK] for node in found)
+    labels = _labels(ledger.entries)
+    if len(causal) != 1 or has_mask or len(labels) > MAX_TOKENS:
+        return None
+    is_hidden = all(len(node.inputs) > KEYS and node.inputs[KEYS] for node in found)
+    padding = PADDING if is_hidden else 0
+    labels = (*((("data", "padding" if i == 0 else "")) for i in range(padding)), *labels)
+    is_causal = causal.pop()
+    count = len(labels)
+    rows = tuple(
+        tuple(_state(i, j, padding, is_causal=is_causal) for j in range(count))
+        for i in range(count)
+    )
+    order = "a token sees itself and all before it" if is_causal else "every token sees all others"
+    return Grid(
+        name, "who sees whom", labels, rows, order + ("; padding is hidden" if padding else "")
+    )
+
+
+def _state(row: int, column: int, padding: int, *, is_causal: bool) -> str:
+    if row < padding or column < padding:
+        return "never"
+    return "no" if is_causal and column > row else "yes"
+
+
+def _labels(entries: tuple[Entry, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (entry.kind, _name(entry) if place == 0 else "")
+        for entry in entries
+        for place in range(TOKENS[entry.kind])
+    )
+
+
+def _name(entry: Entry) -> str:
+    shown = {"slot": f"{{{entry.text}}}", "text": "text"}.get(entry.kind, entry.text)
+    return shown if len(shown) <= 12 else f"{shown[:11]}\u2026"
+
+
+def _attentions(
+    definition: Definition, method: str, seen: set[tuple[Definition, str]]
+) -> Iterator[Node]:
+    if (definition, method) in seen or method not in definition.methods:
+        return
+    seen.add((definition, method))
+    for node in definition.methods[method].nodes:
+        match node.payload:
+            case Call(method=called, definition=callee):
+                yield from _attentions(callee, called, seen)
+            case Repeat(method=called, definitions=layers):
+                for layer in dict.fromkeys(layers):
+                    yield from _attentions(layer, called, seen)
+            case Apply() if is_cached(node):
+                yield node
