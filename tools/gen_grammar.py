@@ -1,10 +1,14 @@
-"""Write grammars/lmm.tmLanguage.json, the editor's highlighting, from the terminals of grammars/lmm.lark.
+"""Write what follows from the grammar and the operations.
 
-    python tools/gen_grammar.py           write it
-    python tools/gen_grammar.py --check   exit 1 if it is stale
+- grammars/lmm.tmLanguage.json: the editor's highlighting, from the terminals of grammars/lmm.lark
+- the table of operations in grammars/README.md
+
+    python tools/gen_grammar.py           write them
+    python tools/gen_grammar.py --check   exit 1 if one is stale
 """
 
 import argparse
+import dataclasses
 import json
 import re
 import sys
@@ -12,9 +16,14 @@ from pathlib import Path
 
 from lark.lexer import PatternStr, TerminalDef
 
+import lmmdsl.graph.ir  # noqa: F401  (registers the operations)
+from lmmdsl.ops.base import OPS
 from lmmdsl.syntax.tables import grammar
 
-TARGET = Path(__file__).resolve().parents[1] / "grammars" / "lmm.tmLanguage.json"
+GRAMMARS = Path(__file__).resolve().parents[1] / "grammars"
+TARGET = GRAMMARS / "lmm.tmLanguage.json"
+REFERENCE = GRAMMARS / "README.md"
+_TABLE = re.compile(r"(<!-- operations[^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 CONSTANTS = {"true", "false", "none"}
 CONTROL = {"if", "then", "else", "for", "in", "return"}
 WORD_OPERATORS = {"and", "or", "not"}
@@ -90,18 +99,44 @@ def _named(pattern: str, *scopes: str) -> dict[str, object]:
 
 
 def text() -> str:
-    """The file's content."""
+    """The highlighting, as a file."""
     return json.dumps(tm_language(), indent=2, ensure_ascii=False) + "\n"
+
+
+def reference() -> str:
+    """The language reference with the table of operations as they are."""
+    rows = "".join(map(_row, sorted(OPS)))
+    table = f"\n| operation | tensors | settings | gives |\n|---|---|---|---|\n{rows}\n"
+    return _TABLE.sub(lambda m: m[1] + table + m[2], REFERENCE.read_text(encoding="utf-8"))
+
+
+def _row(name: str) -> str:
+    kind = OPS[name]
+    settings = ", ".join(f"`{_setting(item)}`" for item in dataclasses.fields(kind))
+    meaning = re.split(r"\.? Source:|\.$", (kind.__doc__ or "").splitlines()[0])[0]
+    cells = (f"`{name}`", f"`{kind.signature}`", settings, meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def _setting(item: "dataclasses.Field[object]") -> str:
+    if item.default is dataclasses.MISSING:
+        return item.name
+    shown = {True: "true", False: "false", None: "none"}
+    default = item.default
+    is_word = isinstance(default, bool) or default is None
+    return f"{item.name} = {shown[default] if is_word else default}"  # type: ignore[index]
 
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if it is stale")
-    if not parser.parse_args().check:
-        TARGET.write_text(text(), encoding="utf-8")
-        return 0
-    return int(TARGET.read_text(encoding="utf-8") != text())
+    parser = argparse.ArgumentParser(description="Write what follows from the grammar.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if one is stale")
+    products = {TARGET: text(), REFERENCE: reference()}
+    if parser.parse_args().check:
+        return int(any(path.read_text(encoding="utf-8") != new for path, new in products.items()))
+    for path, new in products.items():
+        path.write_text(new, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import pytest
 from tools import gen_grammar
 
 
-def test_the_file_is_fresh():
+def test_the_files_are_fresh():
     assert gen_grammar.TARGET.read_text(encoding="utf-8") == gen_grammar.text()
+    assert gen_grammar.REFERENCE.read_text(encoding="utf-8") == gen_grammar.reference()
 
 
 @pytest.mark.parametrize(
