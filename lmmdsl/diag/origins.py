@@ -102,14 +102,18 @@ def written_as(size: Dim) -> tuple[Span, str] | None:
     return places[0], f"{part[1]}.{argument[1]}"
 
 
-def refer_instead(wrong: Dim, right: Dim) -> tuple[Suggestion, ...]:
-    """Replace a number by a reference to the other part's number, where each is an argument."""
+def refer_instead(wrong: Dim, right: Dim, *, part: str | None = None) -> tuple[Suggestion, ...]:
+    """Replace a number by a reference to another part's number, where each is an argument.
+
+    With `part`, only a number that is an argument of that part is replaced.
+    """
     number, reference = written_as(wrong), written_as(right)
     if number is None or reference is None or number[0].file is not reference[0].file:
         return ()
-    if number[1].split(".")[0] == reference[1].split(".")[0]:
+    owner, source = (name.split(".")[0] for name in (number[1], reference[1]))
+    if owner == source or part not in (None, owner):
         return ()
-    title = f"take the number from `{reference[1].split('.')[0]}`"
+    title = f"take the number from `{source}`"
     return (Suggestion(title, (Edit(number[0], reference[1]),), Applicability.LIKELY),)
 
 

@@ -218,7 +218,9 @@ class WrongArgument(Located):
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Take the size from where the argument has it."""
-        return refer_instead(*self.sizes) if len(self.sizes) == 2 else ()
+        if len(self.sizes) != 2:
+            return ()
+        return refer_instead(*self.sizes, part=self.callee)
 
 
 @diagnostic("E0407", "bad-size", "an axis size is negative")
