@@ -103,7 +103,7 @@ class _Model:
             if isinstance(node.payload, Input):
                 ids[index] = self._input(prefix, graph, index, row)
                 continue
-            box = self._step(f"{prefix}{index}", node)
+            box = self._step(f"{prefix}{index}", graph, node)
             self.items.append(box)
             ids[index] = box.id
             row.append(box.id)
@@ -153,7 +153,7 @@ class _Model:
         nodes = (graph.nodes[reader] for reader in graph.readers().get(Value(index), []))
         return [node.payload.part for node in nodes if isinstance(node.payload, Call | Repeat)]
 
-    def _step(self, name: str, node: Node) -> Box:
+    def _step(self, name: str, graph: Graph, node: Node) -> Box:
         match node.payload:
             case Call(part=part):
                 return self._card(part.partition(".")[0], name)
@@ -163,7 +163,11 @@ class _Model:
                 return Box(name, "data", path, str(node.types[0]), tone="parameter")
             case _:
                 title, settings = operation(node)
-                return Box(name, "op", title, settings, tone="op")
+                numbers = (graph.nodes[value.node].payload for value in node.inputs if value)
+                shown = [str(number.value) for number in numbers if isinstance(number, Constant)]
+                return Box(
+                    name, "op", title, ", ".join(filter(None, [*shown, settings])), tone="op"
+                )
 
     def _result(self, method: str, graph: Graph, ids: Mapping[int, str], row: list[str]) -> None:
         for name, value in graph.outputs:

@@ -1,0 +1,210 @@
+"""Pictures: what they show, that they fit, that nothing in a spec breaks out of a label."""
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from lmmdsl.backends.dot import DrawError, RenderError, draw, graphviz, mermaid, render
+from lmmdsl.graph.ir import Stack, distinct
+from tests.support.programs import BRANCHES, ENCODER, HOSTILE, TEXT_ONLY, shipped, written
+
+GOLDEN = Path(__file__).parent / "golden"
+MODELS = {"encoder": ENCODER, "branches": BRANCHES, "text_only": TEXT_ONLY, "hostile": HOSTILE}
+SPECS = [
+    (name, variant) for name in ("llava_v1", "llava_v1_5") for variant in ("tiny", "7b", "13b")
+]
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+
+
+def _texts(dot):
+    """What a reader of the picture sees."""
+    return [html.unescape(text) for text in re.findall(r">([^<>]+)<", dot) if text.strip()]
+
+
+def _nodes(dot):
+    return re.findall(r'^ *"[^"]+" \[', dot, re.MULTILINE)
+
+
+def test_model_level_is_the_agreed_text(golden):
+    golden(GOLDEN / "model.dot", draw(shipped("llava_v1_5", "7b")))
+
+
+def test_model_level_in_mermaid_is_the_agreed_text(golden):
+    golden(GOLDEN / "model.mmd", mermaid(shipped("llava_v1_5", "7b")))
+
+
+def test_same_program_gives_the_same_bytes():
+    assert draw(shipped("llava_v1_5", "7b")) == draw(shipped.__wrapped__("llava_v1_5", "7b"))
+
+
+@pytest.mark.parametrize(("name", "variant"), SPECS)
+def test_model_level_fits_a_page(name, variant):
+    assert 6 <= len(_nodes(draw(shipped(name, variant)))) < 60
+
+
+def test_model_level_shows_sizes_counts_and_what_is_not_used():
+    texts = _texts(draw(shipped("llava_v1_5", "7b")))
+
+    for text in ("577 tokens", "576 tokens", "[I, 576, 4096]", "291 M", "21.0 M", "6.74 B",
+                 "23 ×", "32 ×", "last layer: not used", "× 576", "<bos>", "{answer}", "loss",
+                 "drop first", "pad square", "who sees whom"):  # fmt: skip
+        assert text in texts
+
+
+def test_stage_colours_parts_and_has_a_legend():
+    program = shipped("llava_v1_5", "7b")
+
+    texts = _texts(draw(program, stage="pretrain"))
+
+    assert texts.count("frozen") == 2
+    assert texts.count("trained") == 1
+    assert "stage pretrain trains 21.0 M of 7.05 B parameters (0.30 %)" in texts
+
+
+def test_stage_with_lora_says_so():
+    assert "+ LoRA 640" in _texts(draw(written(HOSTILE), stage="tune"))
+
+
+def test_layout_can_be_chosen():
+    texts = _texts(draw(shipped("llava_v1", "7b"), layout="caption"))
+
+    assert "{caption}" in texts
+    assert "{answer}" not in texts
+
+
+def test_part_level_opens_stacks_once():
+    dot = draw(shipped("llava_v1_5", "13b"), level="part", part="vision")
+
+    assert dot.count("subgraph") == 1
+    assert "23 × PreNormLayer" in _texts(dot)
+
+
+def test_block_level_shows_every_operation():
+    program = shipped("llava_v1_5", "7b")
+    graph = (
+        program.root.parts["llm"].definition.parts["layers"].definitions[0].parts["attn"].definition
+    )
+
+    dot = draw(program, level="block", part="llm.layers.0.attn")
+
+    assert len(_nodes(dot)) == len(graph.methods["forward"].nodes) + 1  # and the result
+    assert "key/value cache" in _texts(dot)
+
+
+@pytest.mark.parametrize("level", ["part", "block"])
+def test_every_block_of_a_spec_can_be_drawn(level):
+    program = shipped("llava_v1_5", "tiny")
+
+    for definition in distinct(program.root)[:-1]:
+        assert len(_nodes(draw(program, level=level, part=definition.block))) >= 3
+
+
+def test_visibility_of_a_decoder_is_a_triangle_without_padding():
+    dot = draw(shipped("llava_v1_5", "7b"), level="visibility")
+
+    # 13 tokens; those of the image are blue: seen by themselves and everything after.
+    assert dot.count('BGCOLOR="#93a4b1"') + dot.count('BGCOLOR="#0072b2"') == 13 * 14 // 2
+    assert "a token sees itself and all before it; padding is hidden" in _texts(dot)
+
+
+@pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
+def test_every_kind_of_model_can_be_drawn(text):
+    program = written(text)
+
+    assert len(_nodes(draw(program))) >= 2
+    assert "flowchart" in mermaid(program)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem", "candidate"),
+    [
+        ({"level": "page"}, "no level `page`", "model"),
+        ({"level": "part", "part": "visoin"}, "no part or block `visoin`", "vision"),
+        ({"level": "part"}, "this level needs a part", "vision"),
+        ({"stage": "pretrian"}, "no stage `pretrian`", "pretrain"),
+        ({"layout": "chta"}, "no layout `chta`", "chat"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_a_name_that_does_not_exist_is_refused_with_candidates(options, problem, candidate):
+    with pytest.raises(DrawError, match=re.escape(problem)) as caught:
+        draw(shipped("llava_v1_5", "tiny"), **options)
+
+    assert candidate in caught.value.candidates
+
+
+def test_visibility_of_a_model_without_a_layout_is_refused():
+    with pytest.raises(DrawError, match="cannot be drawn"):
+        draw(written(ENCODER), level="visibility")
+
+
+def test_mermaid_escapes_what_is_markup():
+    text = mermaid(written(HOSTILE))
+
+    assert "</TD>" not in text
+    assert not re.search(r'\["[^"]*"[^\]]', text)
+
+
+@pytest.mark.dot
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+def test_pictures_can_be_rendered(form):
+    pytest.importorskip("pygraphviz")
+
+    assert render(draw(written(HOSTILE)), form).startswith(MAGIC[form])
+
+
+@pytest.mark.dot
+def test_hostile_texts_appear_as_they_are():
+    pytest.importorskip("pygraphviz")
+
+    svg = html.unescape(render(draw(written(HOSTILE)), "svg").decode())
+
+    assert 'a "quoted" <source> & | ]]> -->' in svg.replace("\xa0", " ")
+
+
+@pytest.mark.dot
+def test_the_image_is_as_wide_as_a_slide():
+    pytest.importorskip("pygraphviz")
+
+    svg = render(draw(shipped("llava_v1_5", "7b")), "svg").decode()
+    width, height = (float(size) for size in re.findall(r'(?:width|height)="(\d+)pt"', svg)[:2])
+
+    assert 1.3 < width / height < 2.2
+
+
+@pytest.mark.dot
+def test_every_arrow_and_box_reaches_the_picture():
+    library = pytest.importorskip("pygraphviz")
+    program = shipped("llava_v1_5", "7b")
+
+    for options in ({}, {"level": "part", "part": "llm"}, {"level": "block", "part": "vision"}):
+        dot = draw(program, **options)
+        graph = library.AGraph(string=dot)
+        assert graph.number_of_nodes() == len(_nodes(dot))
+
+
+def test_render_without_graphviz_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(graphviz.importlib, "import_module", _fail)
+    monkeypatch.setattr(graphviz.shutil, "which", lambda name: None)
+
+    with pytest.raises(RenderError, match="pip install pygraphviz"):
+        render("digraph {}", "svg")
+
+
+def _fail(name):
+    raise ImportError(name)
+
+
+def test_render_to_an_unknown_format_is_refused():
+    with pytest.raises(RenderError, match="no picture format `gif`"):
+        render("digraph {}", "gif")
+
+
+def test_stacks_are_never_spelled_out():
+    program = shipped("llava_v1_5", "13b")
+    layers = program.root.parts["llm"].definition.parts["layers"]
+
+    assert isinstance(layers, Stack)
+    assert draw(program, level="part", part="llm").count("LlamaAttention") == 1

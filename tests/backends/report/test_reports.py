@@ -1,0 +1,145 @@
+"""Reports: what they say, and that every form of them says it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmmdsl.backends import report
+from lmmdsl.backends.report.table import Table, clip
+from tests.support.programs import BRANCHES, ENCODER, HOSTILE, TEXT_ONLY, shipped, written
+
+GOLDEN = Path(__file__).parent / "golden"
+MODELS = {"encoder": ENCODER, "branches": BRANCHES, "text_only": TEXT_ONLY, "hostile": HOSTILE}
+REPORTS = {
+    "stats": report.stats,
+    "trace": report.trace,
+    "tokens": report.tokens,
+    "compare": lambda program: report.compare([program, program]),
+    "diff": lambda program: report.diff(program, shipped("llava_v1", "tiny")),
+}
+
+
+def test_stats_as_text_is_the_agreed_one(golden):
+    golden(GOLDEN / "stats.txt", report.text(report.stats(shipped("llava_v1_5", "7b"))))
+
+
+def test_compare_as_markdown_is_the_agreed_one(golden):
+    programs = [shipped("llava_v1", "13b"), shipped("llava_v1_5", "13b")]
+
+    golden(GOLDEN / "compare.md", report.markdown(report.compare(programs)))
+
+
+@pytest.mark.parametrize("make", REPORTS.values(), ids=REPORTS)
+@pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
+def test_every_report_of_every_kind_of_model_can_be_written(text, make):
+    made = make(written(text))
+
+    for write in (report.text, report.markdown, report.html, report.csv):
+        assert write(made).endswith("\n")
+    assert json.loads(json.dumps(report.plain(made))) == report.plain(made)
+
+
+def test_stats_states_the_length_it_was_asked_for():
+    stats = report.stats(shipped("llava_v1_5", "7b"), length=100)
+
+    assert [work.sizes for work in stats.work if work.component == "decode"] == [
+        "B = 1, T = 100, S = 100"
+    ]
+
+
+def test_stats_of_unknown_sizes_says_which_are_missing():
+    program = written(
+        ENCODER.replace("[B, 3, 28, 28]", "[Q, 3, 28, 28]").replace("[B, 17, 32]", "[Q, 17, 32]")
+    )
+
+    (work,) = report.stats(program).work
+
+    assert (work.operations, work.missing) == (None, ("Q",))
+    assert "needs Q" in report.text(report.stats(program))
+
+
+def test_trace_gives_every_value_its_shape_in_outer_symbols():
+    encode = report.trace(shipped("llava_v1_5", "7b")).components[0]
+
+    rows = {(step.depth, step.what, step.name): step.shape for step in encode.steps}
+
+    assert rows[1, "23 x layers: PreNormLayer", ""] == "[I, 577, 1024]"
+    assert rows[3, "rearrange", "queries"] == "[I, 16, 577, 64]"
+    assert rows[0, "proj: Mlp", "visual"] == "[I, 576, 4096]"
+
+
+def test_trace_points_at_the_line_of_each_value():
+    encode = report.trace(shipped("llava_v1_5", "7b"), depth=0).components[0]
+
+    *_, last = encode.steps
+
+    program = shipped("llava_v1_5", "7b")
+    number = int(last.line.rpartition(":")[2])
+    assert program.file.line(number).strip().startswith("visual =")
+
+
+def test_trace_does_not_grow_with_depth():
+    small, large = (report.trace(shipped("llava_v1_5", name)) for name in ("tiny", "13b"))
+
+    assert [len(c.steps) for c in small.components] == [len(c.steps) for c in large.components]
+
+
+def test_tokens_derives_the_count_of_an_image():
+    (layout,) = report.tokens(shipped("llava_v1_5", "7b")).layouts
+    image = next(segment for segment in layout.segments if segment.kind == "image")
+
+    steps = " ; ".join(reason.text for reason in image.why)
+
+    assert image.tokens == "576"
+    assert "image_size = 336" in steps
+    assert "577 -> 576 by `x[:, 1:]`" in steps
+
+
+def test_tokens_marks_loss_limits_and_repeats():
+    text = report.text(report.tokens(written(HOSTILE)))
+
+    assert "per image, repeats" in text
+    assert "<= 12" in text
+    assert "loss" in text
+
+
+def test_compare_lines_up_models():
+    old, new = report.compare([shipped("llava_v1", "13b"), shipped("llava_v1_5", "13b")]).rows
+
+    assert (old.tokens_per_image, new.tokens_per_image) == ("256", "576")
+    assert (old.resolution, new.resolution) == ("224 x 224", "336 x 336")
+    assert dict(new.parameters)["proj"] == 31_467_520
+    assert new.trained == (("pretrain", "proj"), ("finetune", "proj, llm"))
+
+
+def test_diff_of_a_model_with_itself_is_empty():
+    program = shipped("llava_v1_5", "7b")
+
+    assert report.diff(program, program).changes == ()
+
+
+def test_diff_names_a_changed_part_without_its_inside():
+    changes = {c.what: (c.left, c.right) for c in _changes()}
+
+    assert changes["proj"] == ("connector Linear", "connector Mlp")
+    assert changes["vision(image_size)"] == ("224", "336")
+    assert changes["vision.positions"] == ("[257, 1024]", "[577, 1024]")
+    assert not [what for what in changes if what.startswith("proj.")]
+
+
+def _changes():
+    return report.diff(shipped("llava_v1", "13b"), shipped("llava_v1_5", "13b")).changes
+
+
+def test_hostile_texts_stay_inside_their_cells():
+    table = Table("<t>", ("a|b", "c"), (("</td><script>", "x|y\n=z"), ("=cmd()", '"quoted"')))
+
+    assert "<script>" not in table.html()
+    assert "\\|y =z" in table.markdown()
+    assert "'=cmd()" in table.csv()
+
+
+@pytest.mark.parametrize(("text", "width"), [("short", 10), ("x" * 50, 20), ("x" * 20, 20)])
+def test_clip_keeps_to_the_width(text, width):
+    assert len(clip(text, width)) == min(len(text), width)
