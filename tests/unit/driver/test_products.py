@@ -17,10 +17,10 @@ def without_onnx(monkeypatch):
     """As where the package is installed without its extras."""
     real = builtins.__import__
 
-    def refuse(name, *rest):
+    def refuse(name, *rest, **options):
         if name.startswith("lmmdsl.backends.onnx"):
             raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
-        return real(name, *rest)
+        return real(name, *rest, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
