@@ -28,6 +28,7 @@ from lmmdsl.sema.sections import (
     check_inject,
 )
 from lmmdsl.sema.values import Scope
+from lmmdsl.sema.variants import check_variants
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
 from lmmdsl.weights.map import check_maps
@@ -151,9 +152,10 @@ class Analysis:
         self._check_later()
         self._check_roles(tuple(layouts))
         self.models.check_overrides(self.ctx)
+        check_variants(self.block, variant, root, self.ctx)
         if self.sink.has_errors:
             return None
-        program = Program(
+        return Program(
             name=self.block.name,
             doc=self.block.doc or module.doc,
             file=self.source,
@@ -170,7 +172,6 @@ class Analysis:
             variant=variant,
             spec_hash=_hash(self.source, variant, self.overrides),
         )
-        return program
 
     def _preprocess(self) -> Mapping[str, Mapping[str, object]]:
         found: dict[str, Mapping[str, object]] = {}

@@ -1,7 +1,7 @@
 """E00 and E09: the compiler itself, files and options."""
 
-from lmmdsl.diag.model import Diagnostic, diagnostic
-from lmmdsl.diag.suggest import join, nearest
+from lmmdsl.diag.model import Diagnostic, Suggestion, diagnostic
+from lmmdsl.diag.suggest import join, nearest, respell
 
 
 def _spellings(name: str, candidates: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,9 +137,13 @@ class BadOverride(Diagnostic):
         """Name it and the problem."""
         return f"cannot set `{self.path}`: {self.problem}"
 
+    def fixes(self) -> tuple[Suggestion, ...]:
+        """Replace by the near path."""
+        return respell(self.at, self.path, self.candidates) if self.at else ()
+
     def helps(self) -> tuple[str, ...]:
         """Offer near paths."""
-        return _spellings(self.path, self.candidates)
+        return () if self.fixes() else _spellings(self.path, self.candidates)
 
 
 @diagnostic("E0906", "cannot-read", "a file cannot be read")

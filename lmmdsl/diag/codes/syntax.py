@@ -44,8 +44,8 @@ class SyntaxProblem(Located):
             return f"did you mean `{near}`?"
         if self._unclosed:
             return f"expected `{_CLOSING[self._unclosed.text]}`" if self._ends else ""
-        if not self._ends and "`,`" in self.expected:
-            return "a `,` may be missing in front of this"
+        if missing := self._missing:
+            return f"a {missing} may be missing in front of this"
         return f"expected {_either(self._choices)}" if self._is_short else ""
 
     def labels(self) -> tuple[Label, ...]:
@@ -55,7 +55,7 @@ class SyntaxProblem(Located):
 
     def notes(self) -> tuple[str, ...]:
         """List what could stand here when the list is long."""
-        told = self._near() or self._is_short or self._unclosed or "`,`" in self.expected
+        told = self._near() or self._is_short or self._unclosed or self._missing
         return () if told else (f"one of these could stand here: {', '.join(self._choices[:16])}",)
 
     def helps(self) -> tuple[str, ...]:
@@ -84,6 +84,16 @@ class SyntaxProblem(Located):
             return None
         starts_line = not self.at.file.line(self.at.line)[: _column(self.at)].strip()
         return opening if self._ends or starts_line or self.found in _CLOSING.values() else None
+
+    @property
+    def _missing(self) -> str:
+        """What to put between two values that follow each other."""
+        if self._ends or not (self.found[0].isalnum() or self.found[0] in '_"'):
+            return ""
+        marks = [mark for mark in ("`,`", "`=`") if mark in self.expected]
+        if "`=`" in marks and self.found[0].isalpha():
+            marks.remove("`=`")
+        return " or ".join(marks) if "`,`" in marks else ""
 
     def _near(self) -> str:
         if not self.found.isalpha():
