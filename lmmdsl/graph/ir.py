@@ -127,13 +127,17 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A learned tensor (or, when not `trained`, a fixed one that checkpoints store)."""
+    """A learned tensor (or, when not `trained`, a fixed one that checkpoints store).
+
+    A parameter of a fused part `packs` the rows of others, in order: paths from the block that holds the part.
+    """
 
     name: str
     shape: tuple[Dim, ...]
     span: Span
     init: str = "normal"  # normal | zeros | ones
     trained: bool = True
+    packs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

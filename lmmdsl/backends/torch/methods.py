@@ -284,11 +284,18 @@ class MethodWriter:
         method = "" if payload.method == "forward" else f".{attribute(payload.method)}"
         target = self._loop_head(payload)
         call = f"{target}{method}({', '.join([state, *arguments[1:]])})"
+        # A layer that exposes values returns them behind its result; layers of one stack may differ in that.
+        shows = {len(layer.methods[payload.method].outputs) > 1 for layer in payload.definitions}
         comment = shape_text(node.types[0])
         several = len(payload.states) > 1
         if several:
             self.lines.append(" " * INDENT + "states = []")
         self.lines.append(" " * INDENT + f"for {target} in {self._layers(payload)}:")
+        if len(shows) > 1:
+            self.lines += statement(f"{state} = ", call, "", indent=INDENT + 4)
+            call = f"{state}[0] if isinstance({state}, tuple) else {state}"
+        elif True in shows:
+            call += "[0]"
         self.lines += statement(f"{state} = ", call, comment, indent=INDENT + 4)
         if several:
             self.lines.append(" " * (INDENT + 4) + f"states.append({state})")

@@ -17,9 +17,11 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from lmmdsl.backends.torch.source import emit_source, root_class
+from lmmdsl.backends.torch.names import attribute
+from lmmdsl.backends.torch.source import emit_source, root_class, root_of
 from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Program
+from lmmdsl.passes.fuse import fuse, fuse_program, packed_paths
 
 
 def build_module(
@@ -28,6 +30,7 @@ def build_module(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     folder: "str | os.PathLike[str] | None" = None,
+    level: int = 0,
 ) -> nn.Module:
     """Make the module of a program.
 
@@ -36,10 +39,15 @@ def build_module(
         dtype: element kind of the parameters (torch's default, if not given).
         device: where to make them; `meta` makes none.
         folder: where the source goes.
+        level: 1 fuses parallel linear layers, which is faster but renames their parameters.
 
     Returns:
-        The module; `source_file` is the path of its source, `lmm_program` the program.
+        The module; `source_file` is the path of its source. `lmm_program` is the program, and
+        `lmm_packed` names the parameters of the program that a parameter of the module holds,
+        where these are several or have another name.
     """
+    origin = model
+    model = optimized(model, level)
     name = root_class(model)
     file = write_source(
         emit_source(model), name, Path(folder) if folder is not None else private_folder()
@@ -53,9 +61,28 @@ def build_module(
     finally:
         torch.set_default_dtype(before)
     object.__setattr__(net, "source_file", str(file))
-    if isinstance(model, Program):
-        object.__setattr__(net, "lmm_program", model)
+    object.__setattr__(net, "lmm_packed", held_paths(root_of(model)))
+    if isinstance(origin, Program):
+        object.__setattr__(net, "lmm_program", origin)
     return net
+
+
+def optimized(model: Program | Definition, level: int) -> Program | Definition:
+    """The model as it is emitted at a level of optimization."""
+    if level == 0:
+        return model
+    return fuse_program(model) if isinstance(model, Program) else fuse(model)
+
+
+def held_paths(root: Definition) -> dict[str, tuple[str, ...]]:
+    """By path in the module: parameters of the program that are packed or renamed there."""
+    packed = packed_paths(root)
+    held = {}
+    for path, _ in root.params():
+        own = ".".join(attribute(step) for step in path.split("."))
+        if own != path or path in packed:
+            held[own] = packed.get(path, (path,))
+    return held
 
 
 def write_source(text: str, name: str, folder: Path) -> Path:

@@ -26,7 +26,7 @@ _MODULE_DOC = re.compile(r'\s*"""(.*?)"""', re.DOTALL)
 
 def emit_source(model: Program | Definition) -> str:
     """The text of the file."""
-    root = model.root if isinstance(model, Program) else model
+    root = root_of(model)
     helpers: set[str] = set()
     classes = list(_classes(model, root, helpers))
     library = needed(helpers)
@@ -38,9 +38,14 @@ def emit_source(model: Program | Definition) -> str:
     return "\n\n".join(parts) + "\n\n\n" + code + "\n"
 
 
+def root_of(model: Program | Definition) -> Definition:
+    """The definition of the model itself."""
+    return model.root if isinstance(model, Program) else model
+
+
 def root_class(model: Program | Definition) -> str:
     """Name of the class of the model."""
-    root = model.root if isinstance(model, Program) else model
+    root = root_of(model)
     return class_names(root, _classed(root), pieces())[id(root)]
 
 
