@@ -63,7 +63,7 @@ def without_library_lines(text):
         if re.match(r"\w+\[| *(-->|:::) ", line):
             in_library = " std/" in line
             line = re.sub(r"( std/[^:]+):\d+:\d+", r"\1", line)
-        number = re.match(r"\d+", line)
+        number = re.match(r"\d+(?= *\|)", line)
         if in_library and number:
             line = "." * number.end() + line[number.end() :]
         lines.append(line)
