@@ -5,7 +5,7 @@ as that is known without a tokenizer.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
@@ -83,19 +83,19 @@ def make_ledger(layout: Layout, context: int | None) -> Ledger:
     )
 
 
-def _flat(segments: tuple[Segment, ...], *, repeated: bool = False) -> Iterator[Entry]:
+def _flat(segments: tuple[Segment, ...]) -> Iterator[Entry]:
     for segment in segments:
         match segment:
             case Text(text):
-                yield Entry("text", text, is_repeated=repeated)
+                yield Entry("text", text)
             case Token(name, number):
-                yield Entry("token", name, number, Dim.of(1), is_repeated=repeated)
+                yield Entry("token", name, number, Dim.of(1))
             case Image(token, tokens, value):
-                yield Entry("image", token.name, token.id, tokens, value, is_repeated=repeated)
+                yield Entry("image", token.name, token.id, tokens, value)
             case Slot(name, loss, limit):
-                yield Entry("slot", name, None, None, "", loss, limit, repeated)
+                yield Entry("slot", name, is_loss=loss, limit=limit)
             case Group(inner):
-                yield from _flat(inner, repeated=True)
+                yield from (replace(entry, is_repeated=True) for entry in _flat(inner))
 
 
 def _join(entries: Iterator[Entry]) -> Iterator[Entry]:

@@ -29,16 +29,16 @@ from lmmdsl.text.amount import short
 from lmmdsl.types.tensor import TensorType
 
 
-def draw_flow(definition: Definition, title: str, *, tone: str, is_open: bool) -> Figure:
+def draw_flow(definition: Definition, title: str, *, tone: str, depth: int) -> Figure:
     """Draw the methods of a definition, side by side.
 
     Args:
         definition: of the used tree.
         title: of the picture.
         tone: of its parts.
-        is_open: open the parts one level deep.
+        depth: how many levels of parts to open: 1, or 0 for none.
     """
-    flow = _Flow(Parameters(definition), tone, is_open=is_open)
+    flow = _Flow(Parameters(definition), tone, depth)
     for name, graph in definition.methods.items():
         flow.method(name, graph)
     parameters = f"{short(flow.counts.of(definition).total)} parameters"
@@ -61,7 +61,7 @@ class _Flow:
 
     counts: Parameters
     tone: str
-    is_open: bool
+    depth: int
     items: list[Box] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
@@ -171,7 +171,7 @@ class _Body:
 
     def _inner(self, node: Node) -> tuple[Box, Graph] | None:
         """Head and graph of a part that is to be opened; the head still lacks its name."""
-        if not self.flow.is_open or self.prefix.count(".") > 1:
+        if self.prefix.count(".") > self.flow.depth:
             return None
         match node.payload:
             case Call(part, method, definition) if not is_leaf(definition):

@@ -56,7 +56,8 @@ def box(item: Box) -> str:
 
 def _card(item: Box) -> str:
     colors = tone(item.tone)
-    head = _cell(words(item.title, TITLE, bold=True), 'ALIGN="LEFT"')
+    title = f"{item.title}  " if item.value else item.title
+    head = _cell(words(title, TITLE, bold=True), 'ALIGN="LEFT"')
     value = _cell(words(item.value, 15, bold=True, color=colors.line), 'ALIGN="RIGHT"')
     rows = [_row(head, value)]
     subtitle = f"{item.subtitle}   " if item.tag else item.subtitle
@@ -131,8 +132,8 @@ def grid(item: Grid) -> str:
     for (_, name), cells in zip(item.labels, item.rows, strict=True):
         label = _cell(words(name, SMALL, mono=True), 'BORDER="0" ALIGN="RIGHT" CELLPADDING="2"')
         rows.append(_row(label, *map(_square, cells, kinds)))
-    note = words(item.note, SMALL, color=MUTED)
-    rows.append(_row(_cell(note, f'{width} CELLPADDING="4"')))
+    for line in item.note.splitlines():
+        rows.append(_row(_cell(words(line, SMALL, color=MUTED), f'{width} CELLPADDING="2"')))
     return _table(rows, f'BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="0" COLOR="{RULE}"')
 
 

@@ -67,7 +67,7 @@ def figure(
             _check(layout, "layout", tuple(item.name for item in program.layouts))
             return draw_model(program, _stage(program, stage), layout)
         case "part" | "block":
-            return _flow(program, part, is_open=level == "part")
+            return _flow(program, part, depth=1 if level == "part" else 0)
         case "visibility":
             _check(layout, "layout", tuple(item.name for item in program.layouts))
             return _visibility(program, layout)
@@ -85,7 +85,7 @@ def _stage(program: Program, name: str | None) -> Stage | None:
     return next((item for item in program.stages if item.name == name), None)
 
 
-def _flow(program: Program, name: str | None, *, is_open: bool) -> Figure:
+def _flow(program: Program, name: str | None, *, depth: int) -> Figure:
     known = (*program.root.parts, *dict.fromkeys(d.block for d in distinct(program.root)))
     if name is None:
         raise DrawError("this level needs a part", known)
@@ -94,7 +94,7 @@ def _flow(program: Program, name: str | None, *, is_open: bool) -> Figure:
         raise DrawError(f"no part or block `{name}`", known)
     roles = {role.part: role.kind for role in program.roles}
     tone = roles.get(name.partition(".")[0], "part")
-    return draw_flow(definition, name, tone=tone, is_open=is_open)
+    return draw_flow(definition, name, tone=tone, depth=depth)
 
 
 def _definition(program: Program, name: str) -> Definition | None:

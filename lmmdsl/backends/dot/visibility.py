@@ -39,9 +39,9 @@ def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
         tuple(_state(i, j, padding, is_causal=is_causal) for j in range(count))
         for i in range(count)
     )
-    order = "a token sees itself and all before it" if is_causal else "every token sees all others"
+    order = "each sees itself and those before" if is_causal else "each sees all the others"
     return Grid(
-        name, "who sees whom", labels, rows, order + ("; padding is hidden" if padding else "")
+        name, "who sees whom", labels, rows, order + ("\npadding is hidden" if padding else "")
     )
 
 

@@ -12,7 +12,7 @@ from lmmdsl.text.amount import short
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model. Parameters are those in use, per part; `trained` names the parts that each stage trains."""
+    """One model. Parameters are those in use, per part; `trained` is what each stage trains, and how much."""
 
     model: str
     source: str
@@ -24,7 +24,7 @@ class Row:
     entry: str
     parameters: tuple[tuple[str, int], ...]
     total: int
-    trained: tuple[tuple[str, str], ...]
+    trained: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _block(program: Program, kind: str) -> str:
     return sizes_of(definition) if definition else "-"
 
 
-def _trained(counted: Stats) -> tuple[tuple[str, str], ...]:
+def _trained(counted: Stats) -> tuple[tuple[str, str, int], ...]:
     words = {"trained": "", "partly": " (partly)", "adapters": " (LoRA)"}
     return tuple(
         (
@@ -80,6 +80,7 @@ def _trained(counted: Stats) -> tuple[tuple[str, str], ...]:
             ", ".join(
                 f"{part.part}{words[part.state]}" for part in stage.parts if part.state in words
             ),
+            stage.trained,
         )
         for stage in counted.stages
     )
@@ -87,7 +88,10 @@ def _trained(counted: Stats) -> tuple[tuple[str, str], ...]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     parameters = ", ".join(f"{name} {short(count)}" for name, count in row.parameters)
-    trained = "; ".join(f"{stage}: {parts or 'nothing'}" for stage, parts in row.trained)
+    stages = (
+        f"{stage}: {parts or 'nothing'} ({short(count)})" for stage, parts, count in row.trained
+    )
+    trained = "; ".join(stages)
     return (
         row.model, row.encoder, row.resolution, row.tokens_per_image or "-", row.connector, row.llm, row.entry,
         parameters, short(row.total), trained or "-", row.source,

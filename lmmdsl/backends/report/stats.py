@@ -110,9 +110,9 @@ class Stats:
 
     def _stages(self) -> Table:
         rows = tuple(
-            (stage.name, *_training(part))
+            row
             for stage in self.stages
-            for part in (*stage.parts, _whole(stage))
+            for row in (*((stage.name, *_training(part)) for part in stage.parts), _whole(stage))
         )
         columns = ("stage", "part", "state", "trained", "share", "adapters")
         return Table("Training stages", columns, rows, frozenset({3, 4, 5}))
@@ -244,11 +244,12 @@ def _training(part: PartTraining) -> tuple[str, ...]:
     return (part.part, state, exact(part.trained), share(part.trained, part.used), adapters)
 
 
-def _whole(stage: StageStats) -> PartTraining:
+def _whole(stage: StageStats) -> tuple[str, ...]:
     used, trained, adapters = (
         sum(getattr(part, name) for part in stage.parts) for name in ("used", "trained", "adapters")
     )
-    return PartTraining("total", used, trained, adapters)
+    shares = (exact(trained), share(trained, used), exact(adapters) if adapters else "")
+    return (stage.name, "total", "", *shares)
 
 
 def _operations(work: Work) -> str:

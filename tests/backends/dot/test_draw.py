@@ -106,7 +106,7 @@ def test_visibility_of_a_decoder_is_a_triangle_without_padding():
 
     # 13 tokens; those of the image are blue: seen by themselves and everything after.
     assert dot.count('BGCOLOR="#93a4b1"') + dot.count('BGCOLOR="#0072b2"') == 13 * 14 // 2
-    assert "a token sees itself and all before it; padding is hidden" in _texts(dot)
+    assert "each sees itself and those before" in _texts(dot)
 
 
 @pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)

@@ -110,7 +110,10 @@ def test_compare_lines_up_models():
     assert (old.tokens_per_image, new.tokens_per_image) == ("256", "576")
     assert (old.resolution, new.resolution) == ("224 x 224", "336 x 336")
     assert dict(new.parameters)["proj"] == 31_467_520
-    assert new.trained == (("pretrain", "proj"), ("finetune", "proj, llm"))
+    assert new.trained == (
+        ("pretrain", "proj", 31_467_520),
+        ("finetune", "proj, llm", 13_047_331_840),
+    )
 
 
 def test_diff_of_a_model_with_itself_is_empty():
