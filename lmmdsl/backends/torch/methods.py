@@ -282,25 +282,29 @@ class MethodWriter:
         )
         arguments = self.arguments(node, cached=cached)
         method = "" if payload.method == "forward" else f".{attribute(payload.method)}"
-        target = self._loop_head(payload)
+        target = safe("layer", {*self.holder, *self.reserved})
         call = f"{target}{method}({', '.join([state, *arguments[1:]])})"
-        # A layer that exposes values returns them behind its result; layers of one stack may differ in that.
+        # A layer that exposes values returns them behind its result; layers of one stack may
+        # differ in that.
         shows = {len(layer.methods[payload.method].outputs) > 1 for layer in payload.definitions}
         comment = shape_text(node.types[0])
-        several = len(payload.states) > 1
-        if several:
-            self.lines.append(" " * INDENT + "states = []")
-        self.lines.append(" " * INDENT + f"for {target} in {self._layers(payload)}:")
+        collected = [place for place in payload.states if place != max(payload.states)]
+        states = safe("states", {*self.holder, *self.reserved})
+        if collected:
+            self.lines.append(f"{' ' * INDENT}{states} = []")
+        self.lines.append(f"{' ' * INDENT}for {target} in {self._layers(payload)}:")
         if len(shows) > 1:
             self.lines += statement(f"{state} = ", call, "", indent=INDENT + 4)
             call = f"{state}[0] if isinstance({state}, tuple) else {state}"
         elif True in shows:
             call += "[0]"
         self.lines += statement(f"{state} = ", call, comment, indent=INDENT + 4)
-        if several:
-            self.lines.append(" " * (INDENT + 4) + f"states.append({state})")
-            for slot, place in enumerate(payload.states):
-                self._state_name(Value(index, slot), index, place)
+        if collected:
+            self.holder[states] = Value(index)
+            self.lines.append(f"{' ' * (INDENT + 4)}{states}.append({state})")
+        for slot, place in enumerate(payload.states):
+            if place in collected:
+                self.bound[Value(index, slot)] = f"{states}[{place - 1}]"
 
     def _state(self, first: Value, index: int, node: Node) -> str:
         """The variable that runs through the layers, set to the value that enters them."""
@@ -318,14 +322,6 @@ class MethodWriter:
         return (
             self.bound[value] if value in self.bound and self.last_read(value) <= position else ""
         )
-
-    def _state_name(self, value: Value, position: int, place: int) -> None:
-        name = self.name(value, position)
-        comment = shape_text(self.graph.type_of(value))
-        self.lines += statement(f"{name} = ", f"states[{place - 1}]", comment, indent=INDENT)
-
-    def _loop_head(self, payload: Repeat) -> str:
-        return safe("layer", {*self.holder, *self.reserved})
 
     def _layers(self, payload: Repeat) -> str:
         part = reach(payload.part)

@@ -20,14 +20,18 @@ _MODULE_ATTRIBUTES = frozenset(dir(nn.Module())) | {"layer"}
 
 # What a value is called when the spec gives it no name, by the operation that makes it.
 NOUNS = {
+    "add": "total",
     "attend": "attended",
     "concat": "joined",
+    "div": "ratio",
     "embed": "rows",
     "equal": "same",
     "linear": "projected",
+    "mul": "product",
     "rearrange": "arranged",
     "rotate": "rotated",
     "splice": "spliced",
+    "sub": "difference",
 }
 
 
