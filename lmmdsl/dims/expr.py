@@ -270,7 +270,9 @@ def _normal(terms: dict[Monomial, int]) -> Dim:
     kept = [(atoms, c) for atoms, c in terms.items() if c]
     _bound(kept)
     # Products first, the constant last: `B*T + 1` reads better than `1 + B*T`.
-    return Dim(tuple(sorted(kept, key=lambda term: (not term[0], [str(a).lstrip("(") for a in term[0]]))))
+    return Dim(
+        tuple(sorted(kept, key=lambda term: (not term[0], [str(a).lstrip("(") for a in term[0]])))
+    )
 
 
 def _bound(terms: Sequence[tuple[Monomial, int]]) -> None:

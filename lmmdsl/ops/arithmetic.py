@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.ops.axes import given
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast, promote
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -29,8 +29,8 @@ class Binary(Op):
     signature: ClassVar[str] = "any x[*b], any y[*c] -> z[*b]"
     sign: ClassVar[str]
     kind: ClassVar[str]
-    samples = (*_SAMPLES, case(x="int 2 5", y="int 5"))
-    refuses = (_CLASH, case(x="bool 2", y="2", problem="needs numbers"))
+    samples: ClassVar[Cases] = (*_SAMPLES, case(x="int 2 5", y="int 5"))
+    refuses: ClassVar[Cases] = (_CLASH, case(x="bool 2", y="2", problem="needs numbers"))
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         x, y = given(inputs)
@@ -167,7 +167,7 @@ class Comparison(Binary):
             raise Refused(f"`{self.sign}` compares numbers, not bool")
         return DType.BOOL
 
-    refuses = (_CLASH, case(x="bool 2", y="2", problem="compares numbers"))
+    refuses: ClassVar[Cases] = (_CLASH, case(x="bool 2", y="2", problem="compares numbers"))
 
 
 @op
@@ -225,8 +225,8 @@ class GreaterEqual(Comparison):
 class Logical(Binary):
     """A function of two conditions."""
 
-    samples = (case(x="bool 2 5", y="bool 5"),)
-    refuses = (case(x="2 5", y="bool 5", problem="needs bool operands"),)
+    samples: ClassVar[Cases] = (case(x="bool 2 5", y="bool 5"),)
+    refuses: ClassVar[Cases] = (case(x="2 5", y="bool 5", problem="needs bool operands"),)
 
     def result(self, left: DType, right: DType) -> DType:
         if (left, right) != (DType.BOOL, DType.BOOL):

@@ -6,12 +6,16 @@ from typing import Any, ClassVar
 from lmmdsl.dims.expr import ONE, Dim
 from lmmdsl.ops import attention_onnx
 from lmmdsl.ops.axes import given, known, number, show
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import Case, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast, product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
 
-_QKV = {"q": "2 4 5 8", "k": "2 4 7 8", "v": "2 4 7 8"}
+
+def _masked(*, problem: str = "", **masks: str) -> Case:
+    """Five queries over seven keys."""
+    tensors = {"q": "2 4 5 8", "k": "2 4 7 8", "v": "2 4 7 8"}
+    return Case(inputs=tensors | masks, problem=problem)
 
 
 @op
@@ -40,9 +44,9 @@ class Attend(Op):
         case(q="2 4 5 8", k="2 2 7 8", v="2 2 7 6", keys="bool 2 7"),
         case(q="2 3 5 8", k="2 3 5 8", v="2 3 5 8", attributes={"causal": True}),
         case(q="2 3 3 8", k="2 3 5 8", v="2 3 5 8", attributes={"causal": True}),
-        case(**_QKV, mask="bool 2 5 7", bias="4 5 7"),
-        case(**_QKV, mask="bool 1 5 7", keys="bool 2 7", bias="2 1 5 7"),
-        case(**_QKV, bias="5 7"),
+        _masked(mask="bool 2 5 7", bias="4 5 7"),
+        _masked(mask="bool 1 5 7", keys="bool 2 7", bias="2 1 5 7"),
+        _masked(bias="5 7"),
         case(
             q="2 4 5 8", k="2 2 5 8", v="2 2 5 8", keys="bool 2 5",
             attributes={"causal": True, "scale": 0.5},
@@ -55,10 +59,10 @@ class Attend(Op):
     refuses = (
         case(q="2 4 5 8", k="2 3 7 8", v="2 3 7 8", problem="4 query heads do not share 3"),
         case(q="2 4 5 8", k="2 4 7 6", v="2 4 7 6", problem="axis `d` of `k` is 6, not 8"),
-        case(**_QKV, keys="bool 2 5", problem="`keys` tells of 5 keys, but there are 7"),
-        case(**_QKV, mask="bool 3 5 7", problem="`mask` has a batch of 3, not 2"),
-        case(**_QKV, bias="3 5 7", problem="do not broadcast: 4 is not 3"),
-        case(**_QKV, keys="2 7", problem="`keys` must be bool"),
+        _masked(keys="bool 2 5", problem="`keys` tells of 5 keys, but there are 7"),
+        _masked(mask="bool 3 5 7", problem="`mask` has a batch of 3, not 2"),
+        _masked(bias="3 5 7", problem="do not broadcast: 4 is not 3"),
+        _masked(keys="2 7", problem="`keys` must be bool"),
         case(
             q="2 4 7 8", k="2 4 5 8", v="2 4 5 8", attributes={"causal": True},
             problem="7 queries, but only 5 keys",

@@ -94,7 +94,10 @@ def _grouped(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
     last = g.op("Cast", g.op("Sub", total, g.const([1], DType.INT)), to=INT32)
     result, key, value = g.op(
         "GroupQueryAttention",
-        *(_packed(g, x, heads, sizes) for x, heads in ((wanted.q, sizes.heads), (wanted.k, sizes.groups))),
+        *(
+            _packed(g, x, heads, sizes)
+            for x, heads in ((wanted.q, sizes.heads), (wanted.k, sizes.groups))
+        ),
         _packed(g, wanted.v, sizes.groups, sizes),
         *wanted.past,
         g.op("Expand", last, g.shape([sizes.batch])),
@@ -133,7 +136,9 @@ def _primitives(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
     """Matrix products and softmax."""
     k, v = wanted.k, wanted.v
     if wanted.past is not None:
-        k, v = (g.op("Concat", old, new, axis=2) for old, new in zip(wanted.past, (k, v), strict=True))
+        k, v = (
+            g.op("Concat", old, new, axis=2) for old, new in zip(wanted.past, (k, v), strict=True)
+        )
         g.present(k, v)
     hidden = _hidden(g, wanted, None)
     if wanted.causal:

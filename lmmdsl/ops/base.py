@@ -21,8 +21,13 @@ class TorchEmitter(Protocol):
     an expression in parentheses.
     """
 
-    inputs: Types
-    outputs: tuple[TensorType, ...]
+    @property
+    def inputs(self) -> Types:
+        """Types of the operands."""
+
+    @property
+    def outputs(self) -> tuple[TensorType, ...]:
+        """Types of the results."""
 
     def dim(self, size: Dim) -> str:
         """Python expression for a size; run-time symbols become shapes of arguments."""
@@ -43,9 +48,17 @@ class TorchEmitter(Protocol):
 class OnnxBuilder(Protocol):
     """What an operation may ask of the ONNX backend. Values are names (`str`)."""
 
-    inputs: Types
-    outputs: tuple[TensorType, ...]
-    profile: str  # std | ort | base
+    @property
+    def inputs(self) -> Types:
+        """Types of the operands."""
+
+    @property
+    def outputs(self) -> tuple[TensorType, ...]:
+        """Types of the results."""
+
+    @property
+    def profile(self) -> str:
+        """`std`, `ort` or `base`."""
 
     def op(
         self, kind: str, *inputs: str | None, outputs: int = 1, domain: str = "", **attributes: Any
@@ -94,14 +107,17 @@ def case(
     return Case(inputs=inputs, attributes=attributes or {}, problem=problem, high=high)
 
 
+Cases = tuple[Case, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Op:
     """Base of all operations. Subclasses are frozen dataclasses; their fields are the attributes."""
 
     name: ClassVar[str]
     signature: ClassVar[str]
-    samples: ClassVar[tuple[Case, ...]] = ()
-    refuses: ClassVar[tuple[Case, ...]] = ()
+    samples: ClassVar[Cases] = ()
+    refuses: ClassVar[Cases] = ()
     is_variadic: ClassVar[bool] = False  # takes any number of tensors
     extra: ClassVar[str] = ""  # the field that collects keywords of any name (`h = heads`)
 

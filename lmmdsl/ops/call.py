@@ -126,7 +126,9 @@ def _coerce(name: str, value: object, kind: object) -> object:
         made = _convert(name, value, option)
         if made is not _NO:
             return made
-    wanted = dict.fromkeys(_KINDS.get(option, "a list") for option in options if option is not NoneType)
+    wanted = dict.fromkeys(
+        _KINDS.get(option, "a list") for option in options if option is not NoneType
+    )
     raise BadCall("wrong", name, wanted=" or ".join(wanted), found=_found(value))
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.axes import given, known
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
@@ -33,15 +33,30 @@ class Conv2d(Op):
     groups: int = 1
     samples = (
         case(x="2 3 14 21", weight="8 3 7 7", attributes={"stride": 7}),
-        case(x="2 4 9 7", weight="6 2 3 3", bias="6", attributes={"stride": 2, "padding": 1, "groups": 2}),
+        case(
+            x="2 4 9 7",
+            weight="6 2 3 3",
+            bias="6",
+            attributes={"stride": 2, "padding": 1, "groups": 2},
+        ),
         case(x="2 3 5 6", weight="4 3 2 3", attributes={"padding": "same"}),
         case(x="2 3 9 9", weight="4 3 3 3", bias="4", attributes={"dilation": 2}),
     )
     refuses = (
         case(x="2 3 9 9", weight="6 2 3 3", problem="has 3 channels, but `weight` takes 2"),
         case(x="3 9 9", weight="6 3 3 3", problem="must have axes"),
-        case(x="2 3 9 9", weight="6 3 3 3", attributes={"padding": "valid"}, problem="a number or `same`"),
-        case(x="2 3 9 9", weight="6 3 3 3", attributes={"padding": "same", "stride": 2}, problem="stride 1"),
+        case(
+            x="2 3 9 9",
+            weight="6 3 3 3",
+            attributes={"padding": "valid"},
+            problem="a number or `same`",
+        ),
+        case(
+            x="2 3 9 9",
+            weight="6 3 3 3",
+            attributes={"padding": "same", "stride": 2},
+            problem="stride 1",
+        ),
         case(x="2 3 2 9", weight="6 3 3 3", problem="a kernel of 3 does not fit into 2"),
         case(x="2 3 9 9", weight="6 3 3 3", attributes={"stride": 0}, problem="`stride` is 0"),
     )
@@ -53,7 +68,8 @@ class Conv2d(Op):
         channels, taken = x.shape[1], known(weight.shape[1])[0] * self.groups
         if channels != taken:
             raise Refused(
-                f"`x` has {channels} channels, but `weight` takes {taken}", sizes=known(channels, taken)
+                f"`x` has {channels} channels, but `weight` takes {taken}",
+                sizes=known(channels, taken),
             )
         sides = map(self._side, known(*x.shape[2:]), known(*weight.shape[2:]))
         return (TensorType(kind.dtype, (*kind.shape[:2], *sides)),)
@@ -72,7 +88,10 @@ class Conv2d(Op):
             return size
         room = size + 2 * self.padding - self.dilation * (kernel - 1) - 1
         if room.is_const and room.value < 0:
-            raise Refused(f"a kernel of {kernel} does not fit into {size + 2 * self.padding}", sizes=(size, kernel))
+            raise Refused(
+                f"a kernel of {kernel} does not fit into {size + 2 * self.padding}",
+                sizes=(size, kernel),
+            )
         return room // self.stride + 1
 
     def _options(self) -> list[str]:
@@ -102,7 +121,11 @@ class Conv2d(Op):
             strides=[self.stride] * 2,
             dilations=[self.dilation] * 2,
             group=self.groups,
-            **({"auto_pad": "SAME_UPPER"} if self.padding == "same" else {"pads": [self.padding] * 4}),
+            **(
+                {"auto_pad": "SAME_UPPER"}
+                if self.padding == "same"
+                else {"pads": [self.padding] * 4}
+            ),
         )
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:

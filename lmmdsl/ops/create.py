@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.axes import given, number
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -92,7 +92,11 @@ class Cast(Op):
         case(x="bool 2 5", attributes={"to": "int"}),
         case(x="int 2 5", attributes={"to": "bool"}),
     )
-    refuses = (case(x="2", attributes={"to": "half"}, problem="`to` is `float`, `int` or `bool`, not `half`"),)
+    refuses = (
+        case(
+            x="2", attributes={"to": "half"}, problem="`to` is `float`, `int` or `bool`, not `half`"
+        ),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         if self.to not in tuple(DType):
@@ -102,7 +106,9 @@ class Cast(Op):
     def torch(self, e: TorchEmitter, *args: str) -> str:
         if given(e.inputs)[0].dtype == self.to:
             return args[0]
-        return f"{args[0]}.to({e.dtype()})" if self.to == "float" else f"{args[0]}.{_WORDS[self.to]}()"
+        return (
+            f"{args[0]}.to({e.dtype()})" if self.to == "float" else f"{args[0]}.{_WORDS[self.to]}()"
+        )
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         return g.op("Cast", args[0], to=DType(self.to))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.axes import closed, given, known
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.axes import closed, known
+from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
 
@@ -21,15 +21,17 @@ class Pool2d(Op):
     stride: int | None = None  # the kernel's size
     padding: int = 0
     ceil: bool = False
-    samples = (
+    samples: ClassVar[Cases] = (
         case(x="2 3 8 6", attributes={"kernel": 2}),
         case(x="2 3 7 9", attributes={"kernel": 2, "ceil": True}),
         case(x="2 3 7 8", attributes={"kernel": 3, "stride": 2, "padding": 1}),
         case(x="1 2 6 5", attributes={"kernel": 3, "stride": 2, "padding": 1, "ceil": True}),
     )
-    refuses = (
+    refuses: ClassVar[Cases] = (
         case(x="2 3 8", attributes={"kernel": 2}, problem="must have axes"),
-        case(x="2 3 8 8", attributes={"kernel": 2, "padding": 2}, problem="more than half the kernel"),
+        case(
+            x="2 3 8 8", attributes={"kernel": 2, "padding": 2}, problem="more than half the kernel"
+        ),
         case(x="2 3 1 8", attributes={"kernel": 2}, problem="a window of 2 does not fit into 1"),
     )
 
@@ -41,7 +43,9 @@ class Pool2d(Op):
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
         if 2 * self.padding > self.kernel:
-            raise Refused(f"a padding of {self.padding} is more than half the kernel of {self.kernel}")
+            raise Refused(
+                f"a padding of {self.padding} is more than half the kernel of {self.kernel}"
+            )
         batch, channels, *sides = closed(kind)
         return (TensorType(kind.dtype, (batch, channels, *map(self._side, sides))),)
 
@@ -54,7 +58,9 @@ class Pool2d(Op):
         count = (room + self.step - 1) // self.step + 1
         if not size.is_const:
             if self.padding or self.step > self.kernel:
-                raise Refused(f"`ceil` with padding needs an image of known size, not {size}", sizes=(size,))
+                raise Refused(
+                    f"`ceil` with padding needs an image of known size, not {size}", sizes=(size,)
+                )
             return count
         # A window must begin inside the image or in the padding before it.
         outside = (count.value - 1) * self.step >= size.value + self.padding
@@ -98,7 +104,9 @@ class AvgPool2d(Pool2d):
     count_padding: bool = False
     samples = (
         *Pool2d.samples,
-        case(x="2 3 7 8", attributes={"kernel": 3, "stride": 2, "padding": 1, "count_padding": True}),
+        case(
+            x="2 3 7 8", attributes={"kernel": 3, "stride": 2, "padding": 1, "count_padding": True}
+        ),
     )
 
     def extra_options(self) -> list[str]:
@@ -142,11 +150,24 @@ class Resize2d(Op):
         )
     )  # fmt: skip
     refuses = (
-        case(x="2 3 4 5", attributes={"height": Dim.of(7), "width": Dim.of(3), "mode": "area"}, problem="`mode` is"),
-        case(x="3 4 5", attributes={"height": Dim.of(7), "width": Dim.of(3)}, problem="must have axes"),
         case(
             x="2 3 4 5",
-            attributes={"height": Dim.of(7), "width": Dim.of(3), "mode": "nearest", "align_corners": True},
+            attributes={"height": Dim.of(7), "width": Dim.of(3), "mode": "area"},
+            problem="`mode` is",
+        ),
+        case(
+            x="3 4 5",
+            attributes={"height": Dim.of(7), "width": Dim.of(3)},
+            problem="must have axes",
+        ),
+        case(
+            x="2 3 4 5",
+            attributes={
+                "height": Dim.of(7),
+                "width": Dim.of(3),
+                "mode": "nearest",
+                "align_corners": True,
+            },
             problem="has no corners to align",
         ),
     )
@@ -205,4 +226,10 @@ class GridSample(Op):
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         mode = "bilinear" if g.profile == "base" else "linear"  # renamed in opset 20
-        return g.op("GridSample", *args, mode=mode, padding_mode="zeros", align_corners=int(self.align_corners))
+        return g.op(
+            "GridSample",
+            *args,
+            mode=mode,
+            padding_mode="zeros",
+            align_corners=int(self.align_corners),
+        )

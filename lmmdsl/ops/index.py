@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ZERO, Dim
 from lmmdsl.ops.axes import LAST, closed, given, known, place, show, size_at, subscript, with_axis
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -30,8 +30,16 @@ class Slice(Op):
         case(x="2 5 3", attributes={"axis": -2, "stop": Dim.of(0)}),
     )
     refuses = (
-        case(x="2 5", attributes={"axis": 1, "start": Dim.of(6)}, problem="a slice from 6 to 5 of an axis of 5"),
-        case(x="2 5", attributes={"axis": 1, "stop": Dim.of(-6)}, problem="a slice from 0 to -1 of an axis of 5"),
+        case(
+            x="2 5",
+            attributes={"axis": 1, "start": Dim.of(6)},
+            problem="a slice from 6 to 5 of an axis of 5",
+        ),
+        case(
+            x="2 5",
+            attributes={"axis": 1, "stop": Dim.of(-6)},
+            problem="a slice from 0 to -1 of an axis of 5",
+        ),
         case(x="2 5", attributes={"axis": 2}, problem="which has 2 axes"),
     )
 
@@ -142,13 +150,24 @@ class Gather(Op):
         case(x="int 2 5", places="int 2 7", attributes={"axis": -1}, high=5),
     )
     refuses = (
-        case(x="2 5 3", places="int 2 4 1", attributes={"axis": 1}, problem="differ in axis 2: 3 and 1"),
-        case(x="2 5 3", places="int 2 4", attributes={"axis": 1}, problem="differ in the number of axes"),
+        case(
+            x="2 5 3",
+            places="int 2 4 1",
+            attributes={"axis": 1},
+            problem="differ in axis 2: 3 and 1",
+        ),
+        case(
+            x="2 5 3",
+            places="int 2 4",
+            attributes={"axis": 1},
+            problem="differ in the number of axes",
+        ),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         kinds = super().infer(inputs)
-        check_alike(*given(inputs), self.axis)
+        x, places = given(inputs)
+        check_alike(x, places, self.axis)
         return kinds
 
     def torch(self, e: TorchEmitter, *args: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, ZERO, Dim
 from lmmdsl.ops.axes import given, number, place, show, size_at, with_axis
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast
 from lmmdsl.ops.index import check_alike
 from lmmdsl.ops.signature import Refused, Types
@@ -27,7 +27,9 @@ class Variadic(Op):
             raise Refused(f"`{self.name}` needs tensors")
         other = next((kind for kind in kinds if kind.dtype is not kinds[0].dtype), None)
         if other is not None:
-            raise Refused(f"{kinds[0]} is {kinds[0].dtype.value}, but {other} is {other.dtype.value}")
+            raise Refused(
+                f"{kinds[0]} is {kinds[0].dtype.value}, but {other} is {other.dtype.value}"
+            )
         return kinds
 
 
@@ -47,7 +49,9 @@ class Concat(Variadic):
     )
     refuses = (
         case(x="2 5 3", y="2 1 4", attributes={"axis": 1}, problem="differ in axis 2: 3 and 4"),
-        case(x="2 5", y="int 2 5", attributes={"axis": 1}, problem="is float, but int[2, 5] is int"),
+        case(
+            x="2 5", y="int 2 5", attributes={"axis": 1}, problem="is float, but int[2, 5] is int"
+        ),
         case(x="2 5", y="5", attributes={"axis": 0}, problem="differ in the number of axes"),
     )
 
@@ -97,7 +101,11 @@ class Stack(Variadic):
         if not -count <= self.axis < count or (first.rank is None and not -count < self.axis < 0):
             raise Refused(f"axis {self.axis} of a stack of {count} axes")
         index = self.axis % count
-        return (TensorType(first.dtype, (*first.shape[:index], Dim.of(len(kinds)), *first.shape[index:])),)
+        return (
+            TensorType(
+                first.dtype, (*first.shape[:index], Dim.of(len(kinds)), *first.shape[index:])
+            ),
+        )
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         comma = "," if len(args) == 1 else ""
@@ -125,8 +133,16 @@ class Split(Op):
         case(x="2 7 3", attributes={"parts": (Dim.of(2), Dim.of(5)), "axis": 1}),
     )
     refuses = (
-        case(x="2 7", attributes={"parts": 3}, problem="an axis of 7 does not split into 3 equal parts"),
-        case(x="2 7", attributes={"parts": (Dim.of(2), Dim.of(3))}, problem="an axis of 7 does not split into 2 + 3"),
+        case(
+            x="2 7",
+            attributes={"parts": 3},
+            problem="an axis of 7 does not split into 3 equal parts",
+        ),
+        case(
+            x="2 7",
+            attributes={"parts": (Dim.of(2), Dim.of(3))},
+            problem="an axis of 7 does not split into 2 + 3",
+        ),
         case(x="2 7", attributes={"parts": 0}, problem="0 parts"),
     )
 
@@ -140,13 +156,17 @@ class Split(Op):
         if isinstance(self.parts, tuple):
             if sum(self.parts, ZERO) != size:
                 text = " + ".join(map(str, self.parts))
-                raise Refused(f"an axis of {size} does not split into {text}", sizes=(size, *self.parts))
+                raise Refused(
+                    f"an axis of {size} does not split into {text}", sizes=(size, *self.parts)
+                )
             return self.parts
         if self.parts < 1:
             raise Refused(f"{self.parts} parts of an axis")
         part = size.divide(self.parts)
         if part is None:
-            raise Refused(f"an axis of {size} does not split into {self.parts} equal parts", sizes=(size,))
+            raise Refused(
+                f"an axis of {size} does not split into {self.parts} equal parts", sizes=(size,)
+            )
         return (part,) * self.parts
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -179,8 +199,16 @@ class Expand(Op):
         case(x="", attributes={"shape": (Dim.of(2),)}),
     )
     refuses = (
-        case(x="2 5", attributes={"shape": (Dim.of(3), Dim.of(5))}, problem="do not broadcast: 2 is not 3"),
-        case(x="2 5", attributes={"shape": (Dim.of(1), Dim.of(5))}, problem="does not expand to [1, 5]"),
+        case(
+            x="2 5",
+            attributes={"shape": (Dim.of(3), Dim.of(5))},
+            problem="do not broadcast: 2 is not 3",
+        ),
+        case(
+            x="2 5",
+            attributes={"shape": (Dim.of(1), Dim.of(5))},
+            problem="does not expand to [1, 5]",
+        ),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
@@ -216,7 +244,11 @@ class Pad(Op):
         case(x="2 5", attributes={"axis": 0, "before": ONE, "value": -0.5}),
     )
     refuses = (
-        case(x="2 5", attributes={"axis": 1, "before": Dim.of(-1)}, problem="-1 places cannot be added"),
+        case(
+            x="2 5",
+            attributes={"axis": 1, "before": Dim.of(-1)},
+            problem="-1 places cannot be added",
+        ),
         case(x="int 2", attributes={"axis": 0, "value": 0.5}, problem="holds whole numbers"),
     )
 
@@ -240,4 +272,6 @@ class Pad(Op):
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         kind = given(g.inputs)[0]
         counts = g.shape([self.before, self.after])
-        return g.op("Pad", args[0], counts, g.const(self.value, kind.dtype), g.const([self.axis], DType.INT))
+        return g.op(
+            "Pad", args[0], counts, g.const(self.value, kind.dtype), g.const([self.axis], DType.INT)
+        )

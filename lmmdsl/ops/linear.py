@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.axes import given, known
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast, product
 from lmmdsl.ops.signature import Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -53,7 +53,11 @@ class Linear(Op):
         into = given(g.inputs)[0].shape[-1]
         assert isinstance(into, Dim)
         rows = g.op("Reshape", x, g.shape([product(g.outputs[0].shape[:-1]), into]))
-        return g.op("Reshape", g.op("Gemm", rows, weight, bias, transB=1), g.shape(known(*g.outputs[0].shape)))
+        return g.op(
+            "Reshape",
+            g.op("Gemm", rows, weight, bias, transB=1),
+            g.shape(known(*g.outputs[0].shape)),
+        )
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         return 2 * product((*outputs[0].shape, given(inputs)[1].shape[1]))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.axes import given, number, place
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -30,9 +30,15 @@ class LayerNorm(Op):
     refuses = (case(x="2 5", weight="8", problem="axis `d` of `weight` is 8, not 5"),)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        options = [f"{name}={text}" for name, text in zip(("weight", "bias"), args[1:], strict=True) if text != "None"]
+        options = [
+            f"{name}={text}"
+            for name, text in zip(("weight", "bias"), args[1:], strict=True)
+            if text != "None"
+        ]
         width = e.dim(_width(e.inputs))
-        return f"F.layer_norm({', '.join([args[0], f'({width},)', *options])}, eps={number(self.eps)})"
+        return (
+            f"F.layer_norm({', '.join([args[0], f'({width},)', *options])}, eps={number(self.eps)})"
+        )
 
     def torch_module(self, shapes: Mapping[str, tuple[Dim, ...]]) -> str | None:
         (width,) = shapes["weight"]
@@ -76,7 +82,9 @@ class RmsNorm(Op):
             return g.op("RMSNormalization", x, weight, axis=-1, epsilon=self.eps)
         if g.profile == "ort":
             # ONNX Runtime keeps this operation of its own in the default domain, since version 1.
-            return g.op("SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1)
+            return g.op(
+                "SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1
+            )
         # Squares of half precision numbers overflow.
         wide = g.op("Cast", x, to=1)
         mean = g.op("ReduceMean", g.op("Mul", wide, wide), g.const([-1], DType.INT), keepdims=1)

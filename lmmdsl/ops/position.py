@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -42,7 +42,9 @@ class PositionBucket(Op):
         if self.buckets < step or self.buckets % step:
             raise Refused(f"`buckets` is {self.buckets}, but must be a multiple of {step}")
         if self.max_distance <= self._count // 2:
-            raise Refused(f"`max_distance` is {self.max_distance}, but must be above {self._count // 2}")
+            raise Refused(
+                f"`max_distance` is {self.max_distance}, but must be above {self._count // 2}"
+            )
         return super().infer(inputs)
 
     @property
@@ -55,7 +57,10 @@ class PositionBucket(Op):
         near = self._count // 2
         growth = math.log(self.max_distance / near) / (self._count - near)
         # The rounding of the logarithm must not push a whole number up.
-        far = [math.ceil(near * math.exp(growth * step) - 1e-6) for step in range(1, self._count - near)]
+        far = [
+            math.ceil(near * math.exp(growth * step) - 1e-6)
+            for step in range(1, self._count - near)
+        ]
         return [*range(1, near + 1), *far]
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -74,4 +79,8 @@ class PositionBucket(Op):
         bucket = g.op("Gather", g.const(table, DType.INT), distance, axis=0)
         if not self.both:
             return bucket
-        return g.op("Add", bucket, g.op("Where", g.op("Greater", x, zero), g.const(self._count, DType.INT), zero))
+        return g.op(
+            "Add",
+            bucket,
+            g.op("Where", g.op("Greater", x, zero), g.const(self._count, DType.INT), zero),
+        )

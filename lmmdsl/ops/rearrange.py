@@ -1,11 +1,13 @@
 """Rearranging axes by an einops pattern."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import Any, ClassVar
 
-from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.expr import ONE, Dim
+from lmmdsl.ops.axes import given, known
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
@@ -16,21 +18,28 @@ _GROUP = re.compile(r"\(([\w ]*)\)|(\w+)")
 
 @cache
 def parse_pattern(pattern: str) -> tuple[Groups, Groups]:
-    """Both sides of a pattern, each axis a group of names; raises `Refused`."""
+    """Both sides of a pattern, each axis a group of names (`1` and `()` are empty); raises `Refused`."""
     sides = pattern.split("->")
-    if len(sides) != 2 or re.sub(r"[\w\s()]", "", "".join(sides)):
+    if len(sides) != 2 or any(_GROUP.sub("", side).strip() for side in sides):
         raise Refused(f'"{pattern}" is no pattern such as "b n (h d) -> b h n d"')
     left, right = (
-        tuple(tuple((m[1] or m[2] or "").split()) for m in _GROUP.finditer(side)) for side in sides
+        tuple(_group(*match.groups("")) for match in _GROUP.finditer(side)) for side in sides
     )
     names = [[name for group in side for name in group] for side in (left, right)]
+    odd = next((name for name in names[0] + names[1] if not name.isidentifier()), None)
+    if odd is not None:
+        raise Refused(f'"{pattern}": `{odd}` is no name of an axis; only 1 may stand for a size')
     for side in names:
         if len(set(side)) != len(side):
             raise Refused(f'"{pattern}" names an axis twice on one side')
-    missing = set(names[0]) ^ set(names[1])
+    missing = sorted(set(names[0]) ^ set(names[1]))
     if missing:
-        raise Refused(f'"{pattern}": axis `{sorted(missing)[0]}` stands on one side only')
+        raise Refused(f'"{pattern}": axis `{missing[0]}` stands on one side only')
     return left, right
+
+
+def _group(inside: str, alone: str) -> tuple[str, ...]:
+    return tuple(name for name in (inside or alone).split() if name != "1")
 
 
 @op
@@ -42,7 +51,7 @@ class Rearrange(Op):
     """
 
     name: ClassVar[str] = "rearrange"
-    signature: ClassVar[str] = "any x[*b] -> y[*b]"
+    signature: ClassVar[str] = "any x[*b] -> any y[*b]"
     extra: ClassVar[str] = "sizes"
     pattern: str
     sizes: tuple[tuple[str, Dim], ...] = ()
@@ -54,138 +63,137 @@ class Rearrange(Op):
         case(x="2 6 3 5", attributes={"pattern": "b d h w -> b (h w) d"}),
         case(
             x="2 12 5",
-            attributes={"pattern": "b (n k) d -> b n (k d)", "sizes": (("k", Dim.of(4)),)},
+            attributes={"pattern": "b (n k) d -> (b n) k d", "sizes": (("k", Dim.of(4)),)},
         ),
+        case(
+            x="2 3 4 6",
+            attributes={"pattern": "b c h (w p) -> b (h w) (p c)", "sizes": (("p", Dim.of(2)),)},
+        ),
+        case(x="2 5", attributes={"pattern": "b d -> b 1 d 1"}),
+        case(x="2 1 5", attributes={"pattern": "b 1 d -> d b"}),
+        case(x="int 2 5", attributes={"pattern": "b d -> (b d)"}),
     )
     refuses = (
         case(
             x="2 5 13",
             attributes={"pattern": "b n (h d) -> b h n d", "sizes": (("h", Dim.of(3)),)},
-            problem="does not split into",
+            problem="an axis of 13 does not split into `(h d)` with h = 3",
         ),
-        case(x="2 5", attributes={"pattern": "b n d -> b d n"}, problem="3 axes"),
-        case(x="2 5 3", attributes={"pattern": "b n d -> b n"}, problem="one side only"),
-    )
+        case(x="2 5", attributes={"pattern": "b n d -> b d n"}, problem="takes 3 axes"),
+        case(x="2 5 3", attributes={"pattern": "b n d -> b n"}, problem="axis `d` stands on one side only"),
+        case(x="2 5 3", attributes={"pattern": "b n d -> b n n d"}, problem="names an axis twice"),
+        case(x="2 5 3", attributes={"pattern": "b n (d -> b n d"}, problem="is no pattern"),
+        case(x="2 5", attributes={"pattern": "b n -> b 2 n"}, problem="`2` is no name"),
+        case(x="2 5", attributes={"pattern": "b 1 -> b"}, problem="an axis of 5 is not 1"),
+        case(x="2 6", attributes={"pattern": "b (h d) -> b h d"}, problem="all but one size of `(h d)`"),
+        case(
+            x="2 6", attributes={"pattern": "b d -> d b", "sizes": (("h", Dim.of(3)),)},
+            problem="has no axis `h`",
+        ),
+        case(
+            x="2 6", attributes={"pattern": "b (h d) -> b h d", "sizes": (("h", Dim.of(3)), ("d", Dim.of(3)))},
+            problem="does not split into `(h d)` with h = 3, d = 3",
+        ),
+    )  # fmt: skip
 
     def axes(self, kind: TensorType) -> dict[str, Dim]:
         """Size of every named axis; raises `Refused`."""
         left, _ = parse_pattern(self.pattern)
         if kind.rank != len(left):
             raise Refused(f'"{self.pattern}" takes {len(left)} axes, but `x` has shape {kind}')
-        given = dict(self.sizes)
-        known: dict[str, Dim] = {}
-        for group, size in zip(left, kind.shape, strict=True):
-            assert isinstance(size, Dim)
-            self._split(group, size, given, known)
-        unknown = set(given) - set(known)
-        if unknown:
-            raise Refused(f'"{self.pattern}" has no axis `{sorted(unknown)[0]}`')
-        return known
+        sizes: dict[str, Dim] = {}
+        for group, size in zip(left, known(*kind.shape), strict=True):
+            sizes |= self._split(group, size)
+        unknown = next((name for name, _ in self.sizes if name not in sizes), None)
+        if unknown is not None:
+            raise Refused(f'"{self.pattern}" has no axis `{unknown}`')
+        return sizes
 
-    def _split(
-        self, group: tuple[str, ...], size: Dim, given: dict[str, Dim], known: dict[str, Dim]
-    ) -> None:
-        rest = size
-        open_names = [name for name in group if name not in given]
+    def _split(self, group: tuple[str, ...], size: Dim) -> dict[str, Dim]:
+        """Sizes of the axes of one group; raises `Refused`."""
+        told = {name: given for name, given in self.sizes if name in group}
         text = f"({' '.join(group)})"
+        open_names = [name for name in group if name not in told]
         if len(open_names) > 1:
             raise Refused(f'give all but one size of `{text}` in "{self.pattern}"')
-        for name in group:
-            if name in given:
-                quotient = rest.divide(given[name]) if given[name] != Dim.of(0) else None
-                if quotient is None:
-                    parts = ", ".join(f"{n} = {given[n]}" for n in group if n in given)
-                    raise Refused(
-                        f"an axis of {size} does not split into `{text}` with {parts}",
-                        sizes=(size, given[name]),
-                    )
-                rest = quotient
-                known[name] = given[name]
-        if open_names:
-            known[open_names[0]] = rest
-        elif rest != Dim.of(1):
-            raise Refused(f"an axis of {size} is not `{text}`", sizes=(size,))
+        rest = size.divide(_product(told.values()))
+        if rest is None or not (open_names or rest == ONE):
+            parts = ", ".join(f"{name} = {given}" for name, given in told.items())
+            problem = f"does not split into `{text}` with {parts}" if told else "is not 1"
+            raise Refused(f"an axis of {size} {problem}", sizes=(size, *told.values()))
+        return told | dict.fromkeys(open_names, rest)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
-        (x,) = inputs
-        assert x is not None
-        known = self.axes(x)
+        (kind,) = given(inputs)
+        sizes = self.axes(kind)
         _, right = parse_pattern(self.pattern)
-        return (TensorType(x.dtype, tuple(_product(known, group) for group in right)),)
+        return (TensorType(kind.dtype, tuple(_merged(sizes, right))),)
 
-    def plan(self, kind: TensorType) -> tuple[list[Dim] | None, list[int] | None, list[Dim] | None]:
-        """Shape to split into, order of the axes, shape to merge into; None for a step that changes nothing."""
-        known = self.axes(kind)
-        left, right = parse_pattern(self.pattern)
-        before = [name for group in left for name in group]
-        after = [name for group in right for name in group]
-        order = [before.index(name) for name in after]
-        split = [known[name] for name in before] if any(len(g) != 1 for g in left) else None
-        merge = (
-            [_product(known, group) for group in right] if any(len(g) != 1 for g in right) else None
+    def order(self) -> list[int] | None:
+        """Where each single axis of the result comes from, or None where they keep their order."""
+        before, after = (
+            [name for group in side for name in group] for side in parse_pattern(self.pattern)
         )
-        return split, order if order != sorted(order) else None, merge
+        order = [before.index(name) for name in after]
+        return None if order == sorted(order) else order
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        assert e.inputs[0] is not None
-        text = args[0]
         left, right = parse_pattern(self.pattern)
-        split, order, merge = self.plan(e.inputs[0])
-        if split is not None:
-            text = self._unflatten(e, text, left)
-        if order is not None:
-            swapped = [place for place, axis in enumerate(order) if place != axis]
-            pair = len(swapped) == 2 and order[swapped[0]] == swapped[1]
-            text += (
-                f".transpose({swapped[0]}, {swapped[1]})"
-                if pair
-                else f".permute({', '.join(map(str, order))})"
-            )
-        if merge is not None:
-            text = self._flatten(e, text, right, merge)
-        return text
+        return args[0] + self._take_apart(e, left) + self._turn() + _put_together(right)
 
-    def _unflatten(self, e: TorchEmitter, text: str, left: Groups) -> str:
-        assert e.inputs[0] is not None
-        known = self.axes(e.inputs[0])
-        given = {name for name, _ in self.sizes}
-        for place in reversed(range(len(left))):
-            group = left[place]
-            if len(group) != 1:
-                sizes = [
-                    "-1" if n not in given and not known[n].is_const else e.dim(known[n])
+    def _take_apart(self, e: TorchEmitter, left: Groups) -> str:
+        sizes = self.axes(given(e.inputs)[0])
+        told = {name for name, _ in self.sizes}
+        text = ""
+        for place, group in reversed(list(enumerate(left))):
+            if not group:
+                text += f".squeeze({place})"
+            elif len(group) > 1:
+                parts = [
+                    "-1" if n not in told and not sizes[n].is_const else e.dim(sizes[n])
                     for n in group
                 ]
-                text += f".unflatten({place}, ({', '.join(sizes)}))"
+                text += f".unflatten({place}, ({', '.join(parts)}))"
         return text
 
-    def _flatten(self, e: TorchEmitter, text: str, right: Groups, merge: list[Dim]) -> str:
-        if any(not group for group in right):
-            return f"{text}.reshape({', '.join(e.dim(size) for size in merge)})"
-        start = 0
-        for group in right:
-            if len(group) > 1:
-                text += f".flatten({start}, {start + len(group) - 1})"
-            start += 1
-        return text
+    def _turn(self) -> str:
+        order = self.order()
+        if order is None:
+            return ""
+        moved = [place for place, axis in enumerate(order) if place != axis]
+        if len(moved) == 2:
+            return f".transpose({moved[0]}, {moved[1]})"
+        return f".permute({', '.join(map(str, order))})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
-        assert g.inputs[0] is not None
-        split, order, merge = self.plan(g.inputs[0])
+        left, right = parse_pattern(self.pattern)
+        sizes = self.axes(given(g.inputs)[0])
         value: Any = args[0]
-        if split is not None:
-            value = g.op("Reshape", value, g.shape(split))
+        if any(len(group) != 1 for group in left):
+            value = g.op(
+                "Reshape", value, g.shape([sizes[name] for group in left for name in group])
+            )
+        order = self.order()
         if order is not None:
             value = g.op("Transpose", value, perm=order)
-        if merge is not None:
-            value = g.op("Reshape", value, g.shape(merge))
-        return value
+        if any(len(group) != 1 for group in right):
+            value = g.op("Reshape", value, g.shape(_merged(sizes, right)))
+        return value if value != args[0] else g.op("Identity", value)
 
 
-def _product(known: dict[str, Dim], group: tuple[str, ...]) -> Dim:
-    if len(group) == 1:
-        return known[group[0]]
-    total = Dim.of(1)
-    for name in group:
-        total = total * known[name]
-    return total
+def _put_together(right: Groups) -> str:
+    """Flatten the groups of the result, then add its axes of size 1."""
+    text = ""
+    for place, group in enumerate(group for group in right if group):
+        if len(group) > 1:
+            text += f".flatten({place}, {place + len(group) - 1})"
+    units = [place for place, group in enumerate(right) if not group]
+    return text + "".join(f".unsqueeze({place})" for place in units)
+
+
+def _merged(sizes: dict[str, Dim], groups: Groups) -> list[Dim]:
+    return [_product(sizes[name] for name in group) for group in groups]
+
+
+def _product(sizes: Iterable[Dim]) -> Dim:
+    return reduce(lambda total, size: total * size, sizes, ONE)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, Dim
 from lmmdsl.ops.axes import given, place, size_at, with_axis
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -30,8 +30,8 @@ class Reduce(Op):
     kind: ClassVar[str]
     axis: int | tuple[int, ...]
     keep: bool = False
-    samples = _SAMPLES
-    refuses = _REFUSES
+    samples: ClassVar[Cases] = _SAMPLES
+    refuses: ClassVar[Cases] = _REFUSES
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -78,7 +78,11 @@ class Sum(Reduce):
 
     name, word, kind = "sum", "sum", "ReduceSum"
     signature: ClassVar[str] = "any x[*b] -> any y[*b]"
-    samples = (*_SAMPLES, case(x="int 2 5", attributes={"axis": 1}), case(x="bool 2 5", attributes={"axis": 1}))
+    samples = (
+        *_SAMPLES,
+        case(x="int 2 5", attributes={"axis": 1}),
+        case(x="bool 2 5", attributes={"axis": 1}),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
@@ -147,8 +151,8 @@ class Along(Op):
 
     signature: ClassVar[str] = "x[*b] -> y[*b]"
     axis: int = -1
-    samples = (case(x="2 5 3"), case(x="2 5 3", attributes={"axis": 1}))
-    refuses = _REFUSES[:1]
+    samples: ClassVar[Cases] = (case(x="2 5 3"), case(x="2 5 3", attributes={"axis": 1}))
+    refuses: ClassVar[Cases] = _REFUSES[:1]
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         place(self.axis, given(inputs)[0])
@@ -227,7 +231,10 @@ class TopK(Op):
     signature: ClassVar[str] = "x[*b] -> values[*b], int places[*b]"
     k: Dim
     axis: int = -1
-    samples = (case(x="2 5 3", attributes={"k": Dim.of(2)}), case(x="7 3", attributes={"k": Dim.of(3), "axis": 0}))
+    samples = (
+        case(x="2 5 3", attributes={"k": Dim.of(2)}),
+        case(x="7 3", attributes={"k": Dim.of(3), "axis": 0}),
+    )
     refuses = (case(x="2 5", attributes={"k": Dim.of(6)}, problem="the 6 largest of 5"),)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:

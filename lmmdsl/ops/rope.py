@@ -1,10 +1,11 @@
 """Rotary positions: tables of cosines and sines, and the rotation of queries and keys."""
 
-import math
+import struct
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
+from lmmdsl.ops.axes import given, known, number
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
@@ -22,32 +23,42 @@ class Rotary(Op):
     signature: ClassVar[str] = "int positions[*b] -> cos[*b], sin[*b]"
     dim: int
     theta: float = 10000.0
-    samples = (case(positions="int 2 5", attributes={"dim": 6}, high=50),)
-    refuses = (case(positions="int 2 5", attributes={"dim": 5}, problem="must be even"),)
+    samples = (
+        case(positions="int 2 5", attributes={"dim": 6}, high=50),
+        case(positions="int 2 3: 0 1 1000  2047 4000 8191", attributes={"dim": 64}),
+    )
+    refuses = (
+        case(positions="int 2 5", attributes={"dim": 5}, problem="must be even"),
+        case(positions="int 2 5", attributes={"dim": 4, "theta": 0.0}, problem="must be above 0"),
+        case(positions="2 5", attributes={"dim": 4}, problem="`positions` must be int"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
-        (positions,) = inputs
-        assert positions is not None
         if self.dim % 2 or self.dim < 2:
             raise Refused(f"`dim` is {self.dim}, but must be even: channels are rotated in pairs")
-        if positions.dtype is not DType.INT:
-            raise Refused("`positions` must be int")
-        kind = TensorType(DType.FLOAT, (*positions.shape, Dim.of(self.dim // 2)))
-        return kind, kind
+        if self.theta <= 0:
+            raise Refused(f"`theta` is {number(self.theta)}, but must be above 0")
+        pairs = Dim.of(self.dim // 2)
+        return tuple(TensorType(kind.dtype, (*kind.shape, pairs)) for kind in super().infer(inputs))
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        return f"{e.helper('rotary')}({args[0]}, {self.dim}, {self.theta})"
+        return f"{e.helper('rotary')}({args[0]}, {self.dim}, {number(self.theta)})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
-        steps = range(0, self.dim, 2)
         # Single precision whatever the model's own: angles of far positions need it.
         positions = g.op("Unsqueeze", g.op("Cast", args[0], to=1), g.const([-1], DType.INT))
-        rates = g.op(
-            "Constant", value_floats=[math.exp(-i / self.dim * math.log(self.theta)) for i in steps]
-        )
-        angles = g.op("Mul", positions, rates)
-        like = g.const(0.0, DType.FLOAT)
-        return tuple(g.op("CastLike", g.op(kind, angles), like) for kind in ("Cos", "Sin"))
+        angles = g.op("Mul", positions, g.op("Constant", value_floats=self.rates()))
+        return tuple(g.op("Cast", g.op(kind, angles), to=DType.FLOAT) for kind in ("Cos", "Sin"))
+
+    def rates(self) -> list[float]:
+        """Angles per position, rounded step by step as the same expression in single precision is."""
+        theta = _single(self.theta)
+        return [_single(1 / _single(theta ** _single(i / self.dim))) for i in range(0, self.dim, 2)]
+
+
+def _single(value: float) -> float:
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
 
 
 @op
@@ -74,20 +85,15 @@ class Rotate(Op):
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         kinds = super().infer(inputs)
-        x, cos = inputs[0], inputs[1]
-        assert x is not None and cos is not None
         if self.layout not in ("half", "interleaved"):
             raise Refused(f"`layout` is `half` or `interleaved`, not `{self.layout}`")
-        width, pairs = x.shape[-1], cos.shape[-1]
-        assert isinstance(width, Dim) and isinstance(pairs, Dim)
+        width, pairs = (known(kind.shape[-1])[0] for kind in given(inputs)[:2])
         if not (width.is_const and pairs.is_const):
-            raise Refused(
-                f"the width of a head ({width}) and its rotated pairs ({pairs}) must be known"
-            )
+            problem = f"the width of a head ({width}) and its rotated pairs ({pairs}) must be known"
+            raise Refused(problem, sizes=(width, pairs))
         if 2 * pairs.value > width.value:
-            raise Refused(
-                f"rotates {2 * pairs.value} channels, but a head has {width}", sizes=(width, pairs)
-            )
+            problem = f"rotates {2 * pairs.value} channels, but a head has {width}"
+            raise Refused(problem, sizes=(width, pairs))
         return kinds
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
@@ -95,41 +101,44 @@ class Rotate(Op):
         return f"{e.helper(name)}({', '.join(args)})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
-        assert g.inputs[0] is not None and g.inputs[1] is not None
-        width, pairs = (kind.shape[-1].value for kind in g.inputs[:2])  # type: ignore[union-attr]
-        interleaved = int(self.layout == "interleaved")
-        if g.profile != "base" and 2 * pairs == width:
-            return g.op("RotaryEmbedding", *args, interleaved=interleaved)
-        return self._primitives(g, args, width, pairs)
+        width, pairs = (known(kind.shape[-1])[0].value for kind in given(g.inputs)[:2])
+        if g.profile == "base":
+            return self._primitives(g, args, width, pairs)
+        return g.op(
+            "RotaryEmbedding",
+            *args,
+            interleaved=int(self.layout == "interleaved"),
+            rotary_embedding_dim=None if 2 * pairs == width else 2 * pairs,
+        )
 
     def _primitives(
         self, g: OnnxBuilder, args: tuple[str | None, ...], width: int, pairs: int
     ) -> Any:
-        x, cos, sin = args
-        axis = g.const([1], DType.INT)
-        cos, sin = (g.op("Unsqueeze", table, axis) for table in (cos, sin))
-
-        def part(start: int, stop: int, step: int = 1) -> Any:
-            bounds = [g.const([number], DType.INT) for number in (start, stop, -1, step)]
-            return g.op("Slice", x, *bounds)
-
-        half = self.layout == "half"
-        left, right = (
-            (part(0, pairs), part(pairs, 2 * pairs))
-            if half
-            else (part(0, 2 * pairs, 2), part(1, 2 * pairs, 2))
+        x = args[0]
+        cos, sin = (g.op("Unsqueeze", table, g.const([1], DType.INT)) for table in args[1:])
+        is_half = self.layout == "half"
+        bounds = (
+            ((0, pairs, 1), (pairs, 2 * pairs, 1))
+            if is_half
+            else ((0, 2 * pairs, 2), (1, 2 * pairs, 2))
         )
+        left, right = (_part(g, x, *bound) for bound in bounds)
         first = g.op("Sub", g.op("Mul", left, cos), g.op("Mul", right, sin))
         second = g.op("Add", g.op("Mul", right, cos), g.op("Mul", left, sin))
-        if not half:
-            last = g.const([-1], DType.INT)
-            both = g.op(
-                "Concat", g.op("Unsqueeze", first, last), g.op("Unsqueeze", second, last), axis=-1
-            )
-            batch, heads, tokens, _ = g.outputs[0].shape
-            pieces = [g.op("Reshape", both, g.shape([batch, heads, tokens, Dim.of(2 * pairs)]))]  # type: ignore[list-item]
-        else:
-            pieces = [first, second]
+        pieces = [first, second] if is_half else [_interleaved(g, first, second, pairs)]
         if 2 * pairs < width:
-            pieces.append(part(2 * pairs, width))
+            pieces.append(_part(g, x, 2 * pairs, width, 1))
         return pieces[0] if len(pieces) == 1 else g.op("Concat", *pieces, axis=-1)
+
+
+def _part(g: OnnxBuilder, x: str | None, start: int, stop: int, step: int) -> Any:
+    """Channels start, start + step ... of every head."""
+    bounds = (g.const([bound], DType.INT) for bound in (start, stop, -1, step))
+    return g.op("Slice", x, *bounds)
+
+
+def _interleaved(g: OnnxBuilder, first: str, second: str, pairs: int) -> Any:
+    """Channels of two tensors in turn."""
+    last = g.const([-1], DType.INT)
+    both = g.op("Concat", g.op("Unsqueeze", first, last), g.op("Unsqueeze", second, last), axis=-1)
+    return g.op("Reshape", both, g.shape([*known(*g.outputs[0].shape[:3]), Dim.of(2 * pairs)]))

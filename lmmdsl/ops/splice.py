@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.ops.axes import given, known
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.types.tensor import DType
 
@@ -39,7 +39,9 @@ class Splice(Op):
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         embeds, at, rows = args
         *lead, width = known(*given(g.inputs)[2].shape)
-        places = g.op("Transpose", g.op("NonZero", at), perm=[1, 0])  # [rows, 2], in row-major order
+        places = g.op(
+            "Transpose", g.op("NonZero", at), perm=[1, 0]
+        )  # [rows, 2], in row-major order
         if len(lead) != 1:
             rows = g.op("Reshape", rows, g.shape([product(lead), width]))
         count = g.op("Shape", places, start=0, end=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.ops.axes import given, number
-from lmmdsl.ops.base import Op, OnnxBuilder, TorchEmitter, case, op
+from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
@@ -18,8 +18,8 @@ class Unary(Op):
     signature: ClassVar[str] = "x[*b] -> y[*b]"
     text: ClassVar[str]
     kind: ClassVar[str]
-    samples = _SAMPLES
-    refuses = (case(x="int 2 5", problem="must be float"),)
+    samples: ClassVar[Cases] = _SAMPLES
+    refuses: ClassVar[Cases] = (case(x="int 2 5", problem="must be float"),)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         return self.text.format(x=args[0])
@@ -91,7 +91,9 @@ class Gelu(Unary):
     name = "gelu"
     approximate: str = "none"
     samples = (*_SAMPLES, case(x="2 5", attributes={"approximate": "tanh"}))
-    refuses = (case(x="2 5", attributes={"approximate": "erf"}, problem="`none` or `tanh`, not `erf`"),)
+    refuses = (
+        case(x="2 5", attributes={"approximate": "erf"}, problem="`none` or `tanh`, not `erf`"),
+    )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         if self.approximate not in ("none", "tanh"):
@@ -174,8 +176,8 @@ class Signed(Unary):
     """A function of whole numbers too."""
 
     signature: ClassVar[str] = "number x[*b] -> number y[*b]"
-    samples = (*_SAMPLES, case(x="int 2 5"))
-    refuses = (case(x="bool 2 5", problem="must be float or int"),)
+    samples: ClassVar[Cases] = (*_SAMPLES, case(x="int 2 5"))
+    refuses: ClassVar[Cases] = (case(x="bool 2 5", problem="must be float or int"),)
 
 
 @op
@@ -230,7 +232,11 @@ class Clamp(Signed):
         case(x="int 2 5", attributes={"low": 1}),
     )
     refuses = (
-        case(x="int 2 5", attributes={"low": 0.5}, problem="`low` is 0.5, but `x` holds whole numbers"),
+        case(
+            x="int 2 5",
+            attributes={"low": 0.5},
+            problem="`low` is 0.5, but `x` holds whole numbers",
+        ),
         case(x="2 5", problem="`low`, `high` or both"),
     )
 
@@ -252,5 +258,7 @@ class Clamp(Signed):
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         kind = given(g.inputs)[0].dtype
-        low, high = (None if bound is None else g.const(bound, kind) for bound in (self.low, self.high))
+        low, high = (
+            None if bound is None else g.const(bound, kind) for bound in (self.low, self.high)
+        )
         return g.op("Clip", args[0], low, high)

@@ -83,7 +83,9 @@ def run_step(runner, tensors, past):
     """One run: result, keys, values."""
     q, k, v, keys = tensors
     feeds = {"q": q, "k": k, "v": v, "keys": keys.astype(np.int64)}
-    feeds |= {f"past_key_values.0.{part}": x for part, x in zip(("key", "value"), past, strict=True)}
+    feeds |= {
+        f"past_key_values.0.{part}": x for part, x in zip(("key", "value"), past, strict=True)
+    }
     return runner.run(["result", "present.0.key", "present.0.value"], feeds)
 
 
@@ -156,7 +158,9 @@ def test_onnx_without_a_cache_agrees_with_the_definition(profile, dtype):
     runner = session(profile, dtype, cached=False)
     feeds = (stream.q, stream.k, stream.v, stream.keys.astype(np.int64))
 
-    (found,) = runner.run(None, dict(zip([i.name for i in runner.get_inputs()], feeds, strict=True)))
+    (found,) = runner.run(
+        None, dict(zip([i.name for i in runner.get_inputs()], feeds, strict=True))
+    )
 
     stream.assert_real_rows_agree(found, TOLERANCE[dtype])
 

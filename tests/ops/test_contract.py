@@ -58,7 +58,9 @@ def run_onnx(op, given, kinds, profile):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     arrays = [operand.data for operand in given if operand]
     feeds = {
         item.name: array.astype(np.int64) if array.dtype == np.bool_ else array
