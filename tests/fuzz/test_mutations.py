@@ -20,7 +20,7 @@ def test_broken_specs_and_library_files_give_diagnostics():
 def test_every_prefix_of_a_file_gives_diagnostics(path):
     text = path.read_text(encoding="utf-8")
     roots = fuzz.roots(fuzz.spec_files())
-    cuts = range(0, len(text), max(1, len(text) // 40))
+    cuts = range(0, len(text), max(1, len(text) // 12))
     broken = (fuzz.Broken(path, f"cut off at {cut}", text[:cut]) for cut in cuts)
     found = [fuzz.survives(item, roots.get(path, (path, None))) for item in broken]
 
