@@ -13,19 +13,21 @@ from lmmdsl.passes.count import Amount, Parameters, find_part
 
 @dataclass(frozen=True, slots=True)
 class PartTraining:
-    """One top-level part in one stage; `adapters` are LoRA parameters added beside it."""
+    """One top-level part in one stage.
+
+    Attributes:
+        part: its name.
+        state: `trained`, `partly`, `adapters` (frozen, with LoRA beside) or `frozen`.
+        used: its parameters that could be trained.
+        trained: those of them that are.
+        adapters: LoRA parameters added beside it.
+    """
 
     part: str
+    state: str
     used: int
     trained: int
     adapters: int
-
-    @property
-    def state(self) -> str:
-        """`trained`, `partly`, `adapters` (frozen, with LoRA beside) or `frozen`."""
-        if self.trained:
-            return "trained" if self.trained == self.used else "partly"
-        return "adapters" if self.adapters else "frozen"
 
 
 def count_stage(program: Program, stage: Stage) -> tuple[PartTraining, ...]:
@@ -45,9 +47,16 @@ def _count_part(
     root: Definition, name: str, paths: tuple[str, ...], stage: Stage, counts: Parameters
 ) -> PartTraining:
     inside = (path for path in paths if path.partition(".")[0] == name)
-    trained = sum((counts.of_path(root, path) for path in inside), Amount())
+    trained = sum((counts.of_path(root, path) for path in inside), Amount()).learned
     adapters = sum(_adapters(root, rule, name) for rule in stage.lora)
-    return PartTraining(name, counts.of_path(root, name).learned, trained.learned, adapters)
+    used = counts.of_path(root, name).learned
+    return PartTraining(name, _state(used, trained, adapters), used, trained, adapters)
+
+
+def _state(used: int, trained: int, adapters: int) -> str:
+    if trained:
+        return "trained" if trained == used else "partly"
+    return "adapters" if adapters else "frozen"
 
 
 def _outermost(paths: tuple[str, ...]) -> tuple[str, ...]:

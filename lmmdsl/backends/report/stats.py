@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lmmdsl.backends.report.facts import block_of, title
 from lmmdsl.backends.report.table import Table
 from lmmdsl.graph.ir import Definition
-from lmmdsl.graph.program import Program
+from lmmdsl.graph.program import Program, Stage
 from lmmdsl.passes.count import Caches, Operations, Parameters, concrete
 from lmmdsl.passes.ledger import ledgers
 from lmmdsl.passes.stages import PartTraining, count_stage
@@ -32,15 +32,11 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class StageStats:
-    """What one stage trains."""
+    """What one stage trains; `trained` counts adapters too."""
 
     name: str
     parts: tuple[PartTraining, ...]
-
-    @property
-    def trained(self) -> int:
-        """Trained parameters, with adapters."""
-        return sum(part.trained + part.adapters for part in self.parts)
+    trained: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +159,7 @@ def stats(program: Program, *, length: int | None = None, images: int = 1) -> St
         parts=_parts(program, full, used),
         declared=full.of(program.full).total,
         used=used.of(program.root).total,
-        stages=tuple(
-            StageStats(stage.name, count_stage(program, stage)) for stage in program.stages
-        ),
+        stages=tuple(_stage(program, stage) for stage in program.stages),
         length=length,
         images=images,
         work=_all_work(program, length, images),
@@ -188,6 +182,11 @@ def _parts(program: Program, full: Parameters, used: Parameters) -> tuple[PartSt
         )
         for part in parts
     )
+
+
+def _stage(program: Program, stage: Stage) -> StageStats:
+    parts = count_stage(program, stage)
+    return StageStats(stage.name, parts, sum(part.trained + part.adapters for part in parts))
 
 
 def _length(program: Program, images: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 CELL = 72  # widest cell on a terminal
+WIDE = 150  # widest table that stays upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,12 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Write it with aligned columns, for a terminal; long cells lose their middle."""
+        """Write it with aligned columns, for a terminal.
+
+        Long cells lose their middle, and a table that is too wide is laid on its side.
+        """
+        if self._is_wide():
+            return self._on_its_side().text()
         rows = [tuple(map(clip, row)) for row in self.rows]
         lines = [self.columns, *rows] if any(self.columns) else rows
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
@@ -31,6 +37,17 @@ class Table:
         if any(self.columns):
             body.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join([self.title, *(f"  {line}" for line in (*body, *self.notes))]).rstrip()
+
+    def _is_wide(self) -> bool:
+        lines = (self.columns, *self.rows)
+        widths = (
+            max(len(clip(cell)) + 2 for cell in column) for column in zip(*lines, strict=True)
+        )
+        return len(self.rows) < len(self.columns) and sum(widths) > WIDE
+
+    def _on_its_side(self) -> "Table":
+        columns, *rows = zip(self.columns, *self.rows, strict=True)
+        return Table(self.title, columns, tuple(rows), notes=self.notes)
 
     def _line(self, cells: tuple[str, ...], widths: list[int]) -> str:
         padded = (

@@ -146,3 +146,17 @@ def test_hostile_texts_stay_inside_their_cells():
 @pytest.mark.parametrize(("text", "width"), [("short", 10), ("x" * 50, 20), ("x" * 20, 20)])
 def test_clip_keeps_to_the_width(text, width):
     assert len(clip(text, width)) == min(len(text), width)
+
+
+def test_a_wide_table_is_laid_on_its_side():
+    table = Table("models", ("model", "a", "b", "c"), (("x", *("y" * 60 for _ in "abc")),))
+
+    assert table.text().splitlines()[1].split() == ["model", "x"]
+    assert len(table.text().splitlines()) == 6
+
+
+def test_stats_as_data_has_the_total_of_each_stage():
+    stages = report.plain(report.stats(shipped("llava_v1_5", "7b")))["stages"]
+
+    assert [stage["trained"] for stage in stages] == [20_979_712, 6_759_395_328]
+    assert [part["state"] for part in stages[0]["parts"]] == ["frozen", "trained", "frozen"]
