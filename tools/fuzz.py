@@ -123,13 +123,16 @@ def _limited(seconds: float) -> Iterator[None]:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="specs or library files; all, if none are given")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="specs or library files; all, if none are given"
+    )
     parser.add_argument("--stride", type=int, default=1, help="take every n-th change")
     options = parser.parse_args()
     paths = [path.absolute() for path in options.files] or spec_files()
     start, count = time.monotonic(), 0
-    for count, failure in enumerate(failures(paths, options.stride), 1):
+    for failure in failures(paths, options.stride):
         print(f"{failure.broken.path.name} {failure.broken.change}\n{failure.problem}", flush=True)
+        count += 1
     print(f"{count} failures in {time.monotonic() - start:.0f} s")
     return int(count > 0)
 

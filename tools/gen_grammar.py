@@ -130,7 +130,9 @@ def _setting(item: "dataclasses.Field[object]") -> str:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Write what follows from the grammar.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if one is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if one is stale"
+    )
     products = {TARGET: text(), REFERENCE: reference()}
     if parser.parse_args().check:
         return int(any(path.read_text(encoding="utf-8") != new for path, new in products.items()))

@@ -99,8 +99,9 @@ def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, S
     try:
         tree = parse_tree(file.text[start:end], rule)
         if (deep := _deep_rule(tree)) is not None:
-            at = Span(file, start + deep.start_pos, start + deep.end_pos)
-            return None, TooLarge(at=at, what="levels of operators and brackets", limit=MAX_RULES)  # type: ignore[return-value]
+            place = Span(file, start + deep.start_pos, start + deep.end_pos)
+            what = "levels of operators and brackets"
+            return None, TooLarge(at=place, what=what, limit=MAX_RULES)  # type: ignore[return-value]
         return Builder(file, start).transform(tree), nothing
     except UnexpectedToken as error:
         return None, _unexpected(file, start, end, error)

@@ -69,7 +69,10 @@ def test_a_long_call_moves_its_arguments_to_one_line_then_to_one_each():
 
 
 def test_a_long_call_keeps_the_lines_of_its_author():
-    rows = [", ".join(f"argument_{letter} = {letter * 12}" for letter in word) for word in ("ab", "cdef")]
+    rows = [
+        ", ".join(f"argument_{letter} = {letter * 12}" for letter in word)
+        for word in ("ab", "cdef")
+    ]
     text = "part: Block(\n  " + ",\n  ".join(rows) + "\n)"
 
     assert body(text) == text
@@ -88,7 +91,9 @@ def test_a_layout_keeps_the_lines_of_its_author():
 
 
 def test_declarations_stand_apart():
-    assert format_source("fn f() -> [] {}\nfn g() -> [] {}") == "fn f() -> [] {}\n\nfn g() -> [] {}\n"
+    assert (
+        format_source("fn f() -> [] {}\nfn g() -> [] {}") == "fn f() -> [] {}\n\nfn g() -> [] {}\n"
+    )
 
 
 def test_a_docstring_moves_with_its_block():
@@ -99,7 +104,12 @@ def test_a_docstring_moves_with_its_block():
 
 @pytest.mark.parametrize(
     ("written", "laid_out"),
-    [("", ""), ("\n \n", ""), ("# a\n\n\n# b", "# a\n\n# b\n"), ("\ufefffrom a import b\r\n", "from a import b\n")],
+    [
+        ("", ""),
+        ("\n \n", ""),
+        ("# a\n\n\n# b", "# a\n\n# b\n"),
+        ("\ufefffrom a import b\r\n", "from a import b\n"),
+    ],
     ids=["empty", "blank", "comments", "windows"],
 )
 def test_texts_without_declarations_and_from_other_systems(written, laid_out):

@@ -10,7 +10,16 @@ from tests.fmt.trees import comments, leaves, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*(ROOT / "specs").rglob("*.lmm"), *(ROOT / "tests/fmt").glob("*.lmm")])
-GAPS = [" "] * 12 + ["\n", "\n", "\n\n\n", "   \n\t", "  # note\n", "\n# above\n", "\n\n  #above\n\n", ""]
+GAPS = [" "] * 12 + [
+    "\n",
+    "\n",
+    "\n\n\n",
+    "   \n\t",
+    "  # note\n",
+    "\n# above\n",
+    "\n\n  #above\n\n",
+    "",
+]
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -22,7 +31,9 @@ def scattered(text, seed):
     for before, after in zip(tokens := leaves(text), tokens[1:], strict=False):
         gap = draw.choice(GAPS)
         touching = before.text[-1:] + after.text[:1]
-        needs_space = not gap and (touching.replace("_", "a").isalnum() or touching in ("**", "//", "<="))
+        needs_space = not gap and (
+            touching.replace("_", "a").isalnum() or touching in ("**", "//", "<=")
+        )
         found += [before.text, " " if needs_space else gap]
     return "".join(found)
 
@@ -51,6 +62,10 @@ def test_scattered_tokens_keep_their_tree_and_comments(path, seed):
 @by_name
 def test_lines_are_no_wider_than_the_page(path):
     formatted = format_source(path.read_text(encoding="utf-8"))
-    wide = [line for line in formatted.splitlines() if len(line) > WIDTH and "#" not in line and '"' not in line]
+    wide = [
+        line
+        for line in formatted.splitlines()
+        if len(line) > WIDTH and "#" not in line and '"' not in line
+    ]
 
     assert wide == []

@@ -31,8 +31,8 @@ block Twice(width, act = relu) {
   }
 }
 """
-POINTWISE = "relu gelu silu quick_gelu tanh sigmoid sin cos abs square softmax normalize neg".split()
-BOUNDED = "relu gelu silu quick_gelu tanh sigmoid".split()
+BOUNDED = ["relu", "gelu", "silu", "quick_gelu", "tanh", "sigmoid"]
+POINTWISE = [*BOUNDED, "sin", "cos", "abs", "square", "softmax", "normalize", "neg"]
 
 
 @dataclass
@@ -93,7 +93,9 @@ def quotient(body: Body) -> str:
 @production
 def comparison(body: Body) -> str:
     sign = body.draw.choice([">", "<=", "<", ">="])
-    return f"where({body.value()} {sign} 0.03125 and not ({body.value()} > 2), {body.value()}, 0.25)"
+    return (
+        f"where({body.value()} {sign} 0.03125 and not ({body.value()} > 2), {body.value()}, 0.25)"
+    )
 
 
 @production
@@ -105,7 +107,10 @@ def extreme(body: Body) -> str:
 @production
 def linear(body: Body) -> str:
     wide = body.draw.choice([3, 5, 7])
-    up, down = body.part(f"Linear({body.width}, {wide})"), body.part(f"Linear({wide}, {body.width}, biased = false)")
+    up, down = (
+        body.part(f"Linear({body.width}, {wide})"),
+        body.part(f"Linear({wide}, {body.width}, biased = false)"),
+    )
     return f"{body.value()} |> {up} |> {body.draw.choice(BOUNDED)} |> {down}"
 
 
@@ -118,7 +123,9 @@ def norm(body: Body) -> str:
 @production
 def feed_forward(body: Body) -> str:
     act = body.draw.choice(BOUNDED)
-    made = body.draw.choice([f"Mlp({body.width}, 9, {body.width}, act = {act})", f"GatedMlp({body.width}, 6)"])
+    made = body.draw.choice(
+        [f"Mlp({body.width}, 9, {body.width}, act = {act})", f"GatedMlp({body.width}, 6)"]
+    )
     return f"{body.value()} + {body.part(made)}({body.value()})"
 
 
@@ -133,7 +140,9 @@ def masked_attention(body: Body) -> str:
     rows = f'rearrange({y}, "b t (h d) -> b h t d", h = {h})'
     queries = f'rearrange({x}, "b t (h d) -> b h t d", h = {h})'
     causal = body.draw.choice(["true", "false"])
-    return f'attend({queries}, {rows}, {rows}, causal = {causal}) |> rearrange("b h t d -> b t (h d)")'
+    return (
+        f'attend({queries}, {rows}, {rows}, causal = {causal}) |> rearrange("b h t d -> b t (h d)")'
+    )
 
 
 @production
@@ -181,10 +190,16 @@ def exposed(body: Body) -> str:
 
 @production
 def layers(body: Body) -> str:
-    part = body.part(f"{body.draw.choice([1, 2, 3])} * Twice({body.width}, act = {body.draw.choice(BOUNDED)})")
+    part = body.part(
+        f"{body.draw.choice([1, 2, 3])} * Twice({body.width}, act = {body.draw.choice(BOUNDED)})"
+    )
     y = body.value()
     every = body.draw.random() < 0.4
-    return f"states({part}, {body.value()}, {y})[-2]" if every else f"tanh({part}({body.value()}, {y}))"
+    return (
+        f"states({part}, {body.value()}, {y})[-2]"
+        if every
+        else f"tanh({part}({body.value()}, {y}))"
+    )
 
 
 @production
@@ -208,7 +223,8 @@ def statements(body: Body, count: int) -> Iterator[str]:
         if known and body.draw.random() < 0.2:
             yield f"    for k in 0..2 {{\n  {line}\n    }}"
         elif known and body.draw.random() < 0.2:
-            yield f"    if {body.draw.choice(['true', 'false'])} {{\n  {line}\n    }} else {{\n      {name} = tanh({name})\n    }}"
+            truth = body.draw.choice(["true", "false"])
+            yield f"    if {truth} {{\n  {line}\n    }} else {{\n      {name} = tanh({name})\n    }}"
         else:
             yield line
 

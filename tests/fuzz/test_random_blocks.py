@@ -9,8 +9,8 @@ from lmmdsl.backends.onnx.export import build_model
 from lmmdsl.backends.torch.module import build_module
 from lmmdsl.driver.session import Request, check_text
 from lmmdsl.fmt import format_source
-from tests.fuzz.blocks import model
 from tests.fmt.trees import tree
+from tests.fuzz.blocks import model
 
 pytestmark = [pytest.mark.torch, pytest.mark.onnx]
 SEEDS = 24
@@ -20,7 +20,9 @@ PROFILES = ("std", "ort", "base")
 def program(text):
     """A generated model, checked; unused imports are all that may be said about it."""
     checked = check_text(text, Request(path="random.lmm"))
-    assert {d.code for d in checked.diagnostics} <= {"W0211"}, "\n".join(map(str, checked.diagnostics))
+    assert {d.code for d in checked.diagnostics} <= {"W0211"}, "\n".join(
+        map(str, checked.diagnostics)
+    )
     return checked.program
 
 
@@ -38,7 +40,9 @@ def session(onnx_model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(onnx_model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        onnx_model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -30,6 +30,10 @@ def test_the_files_are_fresh():
 )
 def test_the_first_pattern_that_matches_gives_the_scope(line, scope):
     patterns = json.loads(gen_grammar.text())["patterns"]
-    found = [p["name"] for p in patterns if "name" in p and re.match(p.get("match", p.get("begin")), line)]
+    found = [
+        p["name"]
+        for p in patterns
+        if "name" in p and re.match(p.get("match", p.get("begin")), line)
+    ]
 
     assert found[0].startswith(scope)
