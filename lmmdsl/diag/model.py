@@ -134,7 +134,8 @@ def diagnostic(
     def register(cls: type[D]) -> type[D]:
         if code in CODES:
             raise ValueError(f"code {code} is taken by {CODES[code].__name__}")
-        made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+        # Each generated method costs start-up time, once per code: only the constructor is needed.
+        made = dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
         made.code, made.slug, made.title, made.severity = code, slug, title, severity
         CODES[code] = made
         return made

@@ -1,32 +1,44 @@
 """Expressions, types of signatures, and the base of all nodes."""
 
 from dataclasses import dataclass
+from typing import TypeVar, dataclass_transform
 
 from lmmdsl.text.source import Span
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def node(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass; nodes are told apart by identity, and have no generated text.
+
+    Each generated method costs start-up time, once per class.
+    """
+    return dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+@node
 class Syntax:
     """Base of all nodes."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Literal(Syntax):
     """A number, string, `true`, `false` or `none`."""
 
     value: int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Name(Syntax):
     """A name in scope."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Member(Syntax):
     """`base.name`."""
 
@@ -35,7 +47,7 @@ class Member(Syntax):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Argument(Syntax):
     """An argument of a call; `name` is None when positional."""
 
@@ -43,7 +55,7 @@ class Argument(Syntax):
     value: "Expr"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class CallExpr(Syntax):
     """`function(arguments)`."""
 
@@ -51,7 +63,7 @@ class CallExpr(Syntax):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class SliceExpr(Syntax):
     """`start:stop` inside brackets; `*` is a slice without bounds."""
 
@@ -59,7 +71,7 @@ class SliceExpr(Syntax):
     stop: "Expr | None"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class IndexExpr(Syntax):
     """`base[items]`."""
 
@@ -67,7 +79,7 @@ class IndexExpr(Syntax):
     items: "tuple[Expr | SliceExpr, ...]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Unary(Syntax):
     """`-x`, `+x` or `not x`."""
 
@@ -75,7 +87,7 @@ class Unary(Syntax):
     operand: "Expr"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Binary(Syntax):
     """An operator between two expressions; `|>` and `..` included."""
 
@@ -84,7 +96,7 @@ class Binary(Syntax):
     right: "Expr"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Choice(Syntax):
     """`if condition then yes else no`."""
 
@@ -93,14 +105,14 @@ class Choice(Syntax):
     no: "Expr"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class ListExpr(Syntax):
     """`[a, b]` or `(a, b)`."""
 
     items: "tuple[Expr, ...]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Comprehension(Syntax):
     """`[item for name in items if condition]`."""
 
@@ -124,14 +136,14 @@ Expr = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class RestAxis(Syntax):
     """`*name`: any number of leading axes."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class TypeExpr(Syntax):
     """`kind[axes]`, with `?` when the argument may be absent."""
 

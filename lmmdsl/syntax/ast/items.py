@@ -1,8 +1,14 @@
 """Statements of methods, items of blocks and models, files."""
 
-from dataclasses import dataclass
-
-from lmmdsl.syntax.ast.expressions import Argument, Expr, Name, RestAxis, Syntax, TypeExpr
+from lmmdsl.syntax.ast.expressions import (
+    Argument,
+    Expr,
+    Name,
+    RestAxis,
+    Syntax,
+    TypeExpr,
+    node,
+)
 from lmmdsl.syntax.ast.sections import (
     Inject,
     LayoutDecl,
@@ -18,7 +24,7 @@ from lmmdsl.syntax.ast.sections import (
 from lmmdsl.text.source import Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Assign(Syntax):
     """`a, b = value`."""
 
@@ -26,14 +32,14 @@ class Assign(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Return(Syntax):
     """`return value` or `return name = value, ...`."""
 
     values: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Expose(Syntax):
     """`expose name = value`: a value that callers may read from the call (`vision.hidden[-2]`)."""
 
@@ -41,7 +47,7 @@ class Expose(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Require(Syntax):
     """`require condition, "message"`."""
 
@@ -49,7 +55,7 @@ class Require(Syntax):
     message: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class If(Syntax):
     """Compile-time choice between items or statements."""
 
@@ -58,7 +64,7 @@ class If(Syntax):
     no: "tuple[Item | Statement, ...]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class For(Syntax):
     """Compile-time repetition of items or statements."""
 
@@ -70,7 +76,7 @@ class For(Syntax):
 Statement = Assign | Return | Expose | Require | If | For
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Parameter(Syntax):
     """A compile-time parameter; required when `default` is None."""
 
@@ -78,7 +84,7 @@ class Parameter(Syntax):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class InputDecl(Syntax):
     """A tensor argument of a method."""
 
@@ -86,7 +92,7 @@ class InputDecl(Syntax):
     type: TypeExpr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class ResultDecl(Syntax):
     """A promised result."""
 
@@ -94,7 +100,7 @@ class ResultDecl(Syntax):
     type: TypeExpr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Let(Syntax):
     """`name = value` outside a method: a compile-time number, or in a model also a value."""
 
@@ -102,7 +108,7 @@ class Let(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class LearnedDecl(Syntax):
     """`name: param [axes] = init`; `fixed` for stored tensors that never train."""
 
@@ -112,7 +118,7 @@ class LearnedDecl(Syntax):
     init: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Method(Syntax):
     """A method of a block, a flow of a model (`flow`), or a free function (with compile-time `parameters`)."""
 
@@ -145,7 +151,7 @@ Item = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Import(Syntax):
     """`from module import name as alias`, one per name."""
 
@@ -155,7 +161,7 @@ class Import(Syntax):
     alias: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Block(Syntax):
     """A block or (with `is_model`) a model."""
 
@@ -167,7 +173,7 @@ class Block(Syntax):
     is_model: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Module(Syntax):
     """One file."""
 

@@ -1,12 +1,10 @@
 """Sections of blocks and models: naming, settings, vocabulary, layouts, visibility, injection, stages."""
 
-from dataclasses import dataclass
-
-from lmmdsl.syntax.ast.expressions import Expr, Name, Syntax
+from lmmdsl.syntax.ast.expressions import Expr, Name, Syntax, node
 from lmmdsl.text.source import Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class PartDecl(Syntax):
     """`name: Block(...)`, in a model with an optional role before it."""
 
@@ -16,7 +14,7 @@ class PartDecl(Syntax):
     role: Name | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class NamingLine(Syntax):
     """`ours = "theirs" | "other" as scheme`; no `ours` means tensors to ignore."""
 
@@ -27,7 +25,7 @@ class NamingLine(Syntax):
     transposed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Naming(Syntax):
     """`naming scheme { ... }` of a block, or `weights scheme "repository" { ... }` of a model."""
 
@@ -36,7 +34,7 @@ class Naming(Syntax):
     repository: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Setting(Syntax):
     """`name = value` of a settings section."""
 
@@ -44,7 +42,7 @@ class Setting(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Section(Syntax):
     """A settings section: `preprocess vision { ... }`, `positions { ... }`."""
 
@@ -53,21 +51,21 @@ class Section(Syntax):
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class SourceDecl(Syntax):
     """`source "..."`: paper and repository."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Vocabulary(Syntax):
     """`vocab { ... }`: tokens (their names in angle brackets) and settings."""
 
     rules: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Override(Syntax):
     """`part.parameter = value` of a variant or of `--set`."""
 
@@ -75,7 +73,7 @@ class Override(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Variant(Syntax):
     """`variant name { ... }`."""
 
@@ -83,21 +81,21 @@ class Variant(Syntax):
     overrides: tuple[Override, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class TextSegment(Syntax):
     """Literal text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class TokenSegment(Syntax):
     """A named token."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class SpanSegment(Syntax):
     """`<image = visual>`: positions that a value fills."""
 
@@ -105,7 +103,7 @@ class SpanSegment(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class SlotSegment(Syntax):
     """`{question}` or `{answer: loss, limit = 512}`."""
 
@@ -114,7 +112,7 @@ class SlotSegment(Syntax):
     setting: Setting | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class RepeatSegment(Syntax):
     """`( ... )*`."""
 
@@ -124,7 +122,7 @@ class RepeatSegment(Syntax):
 Segment = TextSegment | TokenSegment | SpanSegment | SlotSegment | RepeatSegment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class LayoutDecl(Syntax):
     """`layout name { segments }`."""
 
@@ -132,7 +130,7 @@ class LayoutDecl(Syntax):
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class SeesRule(Syntax):
     """`viewer sees [last] seen [causally]`."""
 
@@ -142,7 +140,7 @@ class SeesRule(Syntax):
     causally: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Visibility(Syntax):
     """`sees mode { rules }`."""
 
@@ -150,7 +148,7 @@ class Visibility(Syntax):
     rules: tuple[SeesRule, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Step(Syntax):
     """One step of a selector. `pick` is None, "all", "every", "range" or "index" with its expressions."""
 
@@ -160,14 +158,14 @@ class Step(Syntax):
     some: "tuple[Selector, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Selector(Syntax):
     """A path over the instance tree: `llm.layers[*].attn.{q, v}`."""
 
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class Inject(Syntax):
     """`inject [part] verb selector [on <token>] [{ body }] [where ...]`."""
 
@@ -179,7 +177,7 @@ class Inject(Syntax):
     where: SeesRule | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class StageRule(Syntax):
     """`train paths` or `lora(rank = 8) on paths`."""
 
@@ -188,7 +186,7 @@ class StageRule(Syntax):
     settings: tuple[Setting, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@node
 class StageDecl(Syntax):
     """`stage name { rules }`."""
 
