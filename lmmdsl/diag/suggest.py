@@ -22,7 +22,7 @@ _SYNONYMS = {
     "hidden_dim": "width",
     "embed_dim": "width",
     "d_model": "width",
-    "dim": "width",
+    "dim": "width axis",
     "num_hidden_layers": "depth",
     "num_layers": "depth",
     "layers": "depth",
@@ -55,7 +55,7 @@ def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     known = tuple(dict.fromkeys(c for c in candidates if c != name))[:_MOST_KNOWN]
     return (
         _close(name, known, min(_SLIP, _allowed(name)))
-        or tuple(c for c in known if c == _SYNONYMS.get(name))
+        or tuple(c for c in known if c in _SYNONYMS.get(name, "").split())
         or tuple(c for c in known if _same_words(name, c))[:MOST]
         or _close(name, known, _allowed(name))
     )

@@ -1,5 +1,6 @@
 """Calls: operations, parts, stacks, methods, free functions and blocks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from lmmdsl.diag.codes.types import (
     UnknownArgument,
     WrongKind,
 )
+from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Payload, Repeat, Value
 from lmmdsl.ops.call import BadCall, bind
@@ -98,11 +100,8 @@ def apply(
     if any(isinstance(value, Poison) for value in (*plain, *options.values())):
         return POISON
     if ctx.graph is None:
-        ctx.sink.add(
-            WrongKind(
-                at=at, what=f"`{name}`", wanted="a place inside a method", found="a declaration"
-            )
-        )
+        what = f"a call of `{name}`"
+        ctx.sink.add(WrongKind(at=at, what=what, wanted="in a method", found="in a declaration"))
         return POISON
     try:
         op, operands = bind(name, plain, options, lambda value: isinstance(value, Tensor))
@@ -125,7 +124,7 @@ def apply(
 
 
 def _derived(kind: TensorType, tensors: Sequence[Tensor | None], at: Span) -> TensorType:
-    """Give sizes that an operation made new the sizes that they came from: `577 -> 576`."""
+    """Give sizes that an operation made new the sizes that they came from: `24 * 24 = 576`."""
     fresh = [
         axis for axis in kind.shape if isinstance(axis, Dim) and axis.is_const and not axis.why
     ]
@@ -134,18 +133,30 @@ def _derived(kind: TensorType, tensors: Sequence[Tensor | None], at: Span) -> Te
     sources = [
         axis for tensor in tensors if tensor for axis in tensor.type.shape if isinstance(axis, Dim)
     ]
-    causes = {str(axis): axis for axis in sources if axis.is_const and axis not in kind.shape}
+    causes = [axis for axis in sources if axis.is_const and axis not in kind.shape]
     if not causes:
         return kind
-    whys = tuple(axis.why for axis in causes.values() if axis.why)
-    before = ", ".join(causes)
+    whys = tuple(axis.why for axis in causes if axis.why)
 
     def explain(axis: Dim | Rest) -> Dim | Rest:
         if isinstance(axis, Rest) or axis.why or not axis.is_const or axis in sources:
             return axis
-        return axis.because(Why(f"{before} -> {axis} by `{at.text}`", at, whys))
+        sum_up = arithmetic([cause.value for cause in causes], axis.value)
+        return axis.because(Why(f"{sum_up} by `{at.text}`", at, whys))
 
     return replace(kind, shape=tuple(explain(axis) for axis in kind.shape))
+
+
+def arithmetic(causes: list[int], result: int) -> str:
+    """How numbers give another, where they do so by one operator: `24 * 24 = 576`, `577 - 1 = 576`."""
+    numbers = [str(cause) for cause in causes]
+    if math.prod(causes) == result:
+        return f"{' * '.join(numbers)} = {result}"
+    if sum(causes) == result:
+        return f"{' + '.join(numbers)} = {result}"
+    if len(causes) == 1 and result < causes[0]:
+        return f"{causes[0]} - {causes[0] - result} = {result}"
+    return f"{', '.join(dict.fromkeys(numbers))} -> {result}"
 
 
 def _operand(value: object) -> object:
@@ -168,15 +179,12 @@ def _tensor(value: object, ctx: Context, at: Span) -> Tensor | None:
 def _report_bad_call(error: BadCall, name: str, at: Span, ctx: Context) -> None:
     match error.kind:
         case "unknown":
-            ctx.sink.add(
-                UnknownArgument(
-                    at=at, callee=name, name=error.name, candidates=error.candidates, declared=None
-                )
-            )
+            place, known = within(at, error.name) or at, error.candidates
+            ctx.sink.add(UnknownArgument(at=place, callee=name, name=error.name, candidates=known))
         case "missing":
-            ctx.sink.add(MissingArgument(at=at, callee=name, names=(error.name,), declared=None))
+            ctx.sink.add(MissingArgument(at=at, callee=name, names=(error.name,)))
         case "many":
-            ctx.sink.add(TooManyArguments(at=at, callee=name, most=error.most, declared=None))
+            ctx.sink.add(TooManyArguments(at=at, callee=name, most=error.most))
         case _:
             ctx.sink.add(
                 WrongKind(
@@ -275,7 +283,7 @@ def _arguments(
         if name not in names or name in given:
             ctx.sink.add(
                 UnknownArgument(
-                    at=at.span,
+                    at=within(at.span, name) or at.span,
                     callee=part.path,
                     name=name,
                     candidates=tuple(names),

@@ -41,7 +41,7 @@ class Functions:
                 WrongKind(
                     at=at.span,
                     what=f"a call of `{function}`",
-                    wanted="inside a method",
+                    wanted="in a method",
                     found="in a declaration",
                 )
             )

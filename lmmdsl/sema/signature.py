@@ -1,5 +1,6 @@
 """Shapes and types as signatures and parameters declare them."""
 
+from lmmdsl.diag.codes.names import UnknownName
 from lmmdsl.diag.codes.shapes import BadSize
 from lmmdsl.diag.codes.types import WrongKind
 from lmmdsl.dims.expr import Dim
@@ -45,6 +46,10 @@ def _open_symbols(item: ast.Expr, ctx: Context, fresh: set[str] | None) -> None:
     if item.name[0].isupper():
         fresh.add(item.name)
         ctx.scope.names[item.name] = Dim.symbol(item.name)
+    else:
+        hint = f"a size known only at run time has a capital: `{item.name.capitalize()}`"
+        known = ctx.scope.known()
+        ctx.sink.add(UnknownName(at=item.span, name=item.name, candidates=known, hint=hint))
 
 
 def tensor_type(

@@ -21,6 +21,7 @@ class UnknownName(Located):
 
     name: str
     candidates: tuple[str, ...] = ()
+    hint: str = ""
 
     def message(self) -> str:
         """Name it."""
@@ -29,7 +30,9 @@ class UnknownName(Located):
     def helps(self) -> tuple[str, ...]:
         """Offer near names; the list of all that are known would be long."""
         near = nearest(self.name, self.candidates)
-        return did_you_mean(self.at, self.name, near) if near else ()
+        if near:
+            return did_you_mean(self.at, self.name, near)
+        return (self.hint,) if self.hint else ()
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Replace by the near name."""
