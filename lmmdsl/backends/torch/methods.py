@@ -5,10 +5,9 @@ inside the one expression that reads it, as far as the line holds it. Each state
 shape of its value.
 """
 
-from dataclasses import dataclass, field
-
 from lmmdsl.backends.torch.layout import WIDTH, atomic, statement, tidy
-from lmmdsl.backends.torch.names import NOUNS, attribute, reach, safe
+from lmmdsl.backends.torch.locals import Locals
+from lmmdsl.backends.torch.names import attribute, reach, safe
 from lmmdsl.backends.torch.sizes import find_axis, size_text, solve
 from lmmdsl.backends.torch.slots import Slots
 from lmmdsl.dims.expr import Dim
@@ -17,7 +16,6 @@ from lmmdsl.graph.ir import (
     Call,
     Constant,
     Definition,
-    Graph,
     Input,
     Node,
     Read,
@@ -36,88 +34,35 @@ def shape_text(kind: TensorType) -> str:
     return f"{kind.dtype.value} [{axes}]" if kind.dtype is not DType.FLOAT else f"[{axes}]"
 
 
-@dataclass
-class MethodWriter:
-    """Writes the body of one method.
+class MethodWriter(Locals):
+    """Writes the body of one method."""
 
-    Attributes:
-        helpers: names of the runtime functions that the body calls.
-        reserved: names that no local variable may hide.
-        epilogue: statements between the last value and the return.
-    """
+    def __init__(
+        self,
+        definition: Definition,
+        method: str,
+        slots: Slots,
+        helpers: set[str],
+        reserved: frozenset[str],
+        epilogue: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare to write.
 
-    definition: Definition
-    method: str
-    slots: Slots
-    helpers: set[str]
-    reserved: frozenset[str]
-    epilogue: tuple[str, ...] = ()
-    lines: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.graph: Graph = self.definition.methods[self.method]
-        self.readers = self.graph.readers()
-        self.results = [value for _, value in self.graph.outputs]
-        self.pinned: dict[str, Value] = {}
-        self.bound: dict[Value, str] = {}
-        self.holder: dict[str, Value] = {}
+        Args:
+            definition: the block.
+            method: which of its methods.
+            slots: the cache entries of the program.
+            helpers: gets the names of the runtime functions that the body calls.
+            reserved: names that no local variable may hide.
+            epilogue: statements between the last value and the return.
+        """
+        super().__init__(definition.methods[method], reserved, epilogue)
+        self.definition = definition
+        self.method = method
+        self.slots = slots
+        self.helpers = helpers
+        self.lines: list[str] = []
         self.sizes: dict[str, str] = {}
-
-    # ---- what becomes a statement ----------------------------------------------------------------
-
-    def host(self, index: int) -> int:
-        """The node in whose statement a node is written: itself, or a reader of its value."""
-        node = self.graph.nodes[index]
-        if isinstance(node.payload, Input) or not self.is_inlined(index):
-            return index
-        readers = self.readers.get(Value(index), [])
-        return max(map(self.host, readers), default=len(self.graph.nodes))
-
-    def is_inlined(self, index: int) -> bool:
-        """Whether a node is written inside its reader."""
-        node = self.graph.nodes[index]
-        match node.payload:
-            case Constant() | Size() | Read():
-                return True
-            case Input() | Repeat():
-                return False
-        value = Value(index)
-        readers = self.readers.get(value, [])
-        is_last = self.results == [value] and not readers and not self.epilogue
-        named = any(node.names) and not is_last
-        if len(node.types) != 1 or named or value in self.pinned.values():
-            return False
-        reads = sum(self.graph.nodes[r].inputs.count(value) for r in readers) + self.results.count(
-            value
-        )
-        return reads == 1 and not any(self._loops_over(self.graph.nodes[r], value) for r in readers)
-
-    def _loops_over(self, node: Node, value: Value) -> bool:
-        """Whether a stack reads a value in every layer."""
-        return isinstance(node.payload, Repeat) and value in node.inputs[1:]
-
-    def last_read(self, value: Value) -> int:
-        """Position of the last statement that reads a value."""
-        reads = [self.host(reader) for reader in self.readers.get(value, [])]
-        pinned = value in self.pinned.values()
-        return max([*reads, len(self.graph.nodes) if value in self.results or pinned else -1])
-
-    # ---- names -----------------------------------------------------------------------------------
-
-    def name(
-        self, value: Value, position: int, wanted: str = "", keep: tuple[Value | None, ...] = ()
-    ) -> str:
-        """Bind a value to a local name that no living value, and none of `keep`, has."""
-        node = self.graph.nodes[value.node]
-        stem = wanted or self.graph.name_of(value) or _noun(node)
-        name, number = safe(stem, self.reserved), 2
-        while name in self.holder and (
-            self.last_read(self.holder[name]) > position or self.holder[name] in keep
-        ):
-            name, number = safe(f"{stem}_{number}", self.reserved), number + 1
-        self.holder[name] = value
-        self.bound[value] = name
-        return name
 
     # ---- expressions -----------------------------------------------------------------------------
 
@@ -137,7 +82,7 @@ class MethodWriter:
                 return reach(path)
             case Apply(op=op):
                 arguments = [atomic(argument) for argument in self.arguments(node)]
-                return tidy(op.torch(_Emitter(self, index, node), *arguments))
+                return tidy(op.torch(_Emitter(self, index), *arguments))
             case Call(part=part, method=method, definition=definition):
                 suffix = "" if method == "forward" else f".{attribute(method)}"
                 arguments = self.arguments(node, cached=self.slots.is_cached(definition, method))
@@ -193,7 +138,8 @@ class MethodWriter:
         # Sizes pin the values that tell them; a second pass knows all of those from the start.
         for _ in range(3):
             known = dict(self.pinned)
-            self.lines, self.bound, self.holder, self.sizes = [], {}, {}, {}
+            self.forget()
+            self.lines, self.sizes = [], {}
             for index in range(len(self.graph.nodes)):
                 self._node(index)
             self._return()
@@ -337,22 +283,15 @@ class MethodWriter:
         return len(at.parts[name].definitions)  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True)
 class _Emitter:
     """What an operation may ask while it renders its expression."""
 
-    writer: MethodWriter
-    index: int
-    node: Node
-
-    @property
-    def inputs(self) -> tuple[TensorType | None, ...]:
-        graph = self.writer.graph
-        return tuple(None if value is None else graph.type_of(value) for value in self.node.inputs)
-
-    @property
-    def outputs(self) -> tuple[TensorType, ...]:
-        return self.node.types
+    def __init__(self, writer: MethodWriter, index: int) -> None:
+        node, kind = writer.graph.nodes[index], writer.graph.type_of
+        self.writer = writer
+        self.index = index
+        self.inputs = tuple(None if value is None else kind(value) for value in node.inputs)
+        self.outputs = node.types
 
     def dim(self, size: Dim) -> str:
         return self.writer.size(size)
@@ -374,15 +313,3 @@ class _Emitter:
         if start is not None:
             return "cache", str(start + own)
         return "cache", f"self.layer + {own}" if own else "self.layer"
-
-
-def _noun(node: Node) -> str:
-    match node.payload:
-        case Apply(op=op):
-            return NOUNS.get(op.name, f"{op.name}_result")
-        case Call(part=part, method=method):
-            step = part.rpartition(".")[2]
-            return (
-                f"{step}_{method}" if method != "forward" else step if not step.isdigit() else "y"
-            )
-    return "x"

@@ -4,7 +4,7 @@ A root that has `embed`, `decode` and `logits` gets `forward` from ids and image
 generates.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lmmdsl.backends.torch.classes import ClassWriter, def_lines
@@ -174,7 +174,7 @@ def _item(value: object) -> str:
     return f"({', '.join(map(quoted, value))}{',' if len(value) == 1 else ''})"
 
 
-def _images(segments: Iterable[Segment]) -> Iterable[Image]:
+def _images(segments: Iterable[Segment]) -> Iterator[Image]:
     for segment in segments:
         match segment:
             case Image():
