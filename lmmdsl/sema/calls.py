@@ -1,8 +1,6 @@
 """Calls: operations, parts, stacks, methods, free functions and blocks."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from lmmdsl.diag.codes.shapes import OperationRefused, WrongArgument
 from lmmdsl.diag.codes.types import (
@@ -13,11 +11,12 @@ from lmmdsl.diag.codes.types import (
     WrongKind,
 )
 from lmmdsl.diag.suggest import within
-from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Payload, Repeat, Value
 from lmmdsl.ops.call import BadCall, bind
 from lmmdsl.ops.signature import Refused
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.derive import derived
 from lmmdsl.sema.unify import Matched, match_arguments
 from lmmdsl.sema.values import (
     POISON,
@@ -35,7 +34,7 @@ from lmmdsl.sema.values import (
 )
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
-from lmmdsl.types.tensor import Rest, TensorType
+from lmmdsl.types.tensor import TensorType
 
 Outputs = tuple[tuple[str, TensorType], ...]
 
@@ -118,45 +117,9 @@ def apply(
         )
         return POISON
     inputs = tuple(tensor.value if tensor else None for tensor in tensors)
-    types = tuple(_derived(kind, tensors, at) for kind in types)
+    types = tuple(derived(kind, [tensor.type for tensor in tensors if tensor], at) for kind in types)
     results = ctx.graph.add(Apply(op), inputs, types, at)
     return results[0] if len(results) == 1 else results
-
-
-def _derived(kind: TensorType, tensors: Sequence[Tensor | None], at: Span) -> TensorType:
-    """Give sizes that an operation made new the sizes that they came from: `24 * 24 = 576`."""
-    fresh = [
-        axis for axis in kind.shape if isinstance(axis, Dim) and axis.is_const and not axis.why
-    ]
-    if not fresh:
-        return kind
-    sources = [
-        axis for tensor in tensors if tensor for axis in tensor.type.shape if isinstance(axis, Dim)
-    ]
-    causes = [axis for axis in sources if axis.is_const and axis not in kind.shape]
-    if not causes:
-        return kind
-    whys = tuple(axis.why for axis in causes if axis.why)
-
-    def explain(axis: Dim | Rest) -> Dim | Rest:
-        if isinstance(axis, Rest) or axis.why or not axis.is_const or axis in sources:
-            return axis
-        sum_up = arithmetic([cause.value for cause in causes], axis.value)
-        return axis.because(Why(f"{sum_up} by `{at.text}`", at, whys))
-
-    return replace(kind, shape=tuple(explain(axis) for axis in kind.shape))
-
-
-def arithmetic(causes: list[int], result: int) -> str:
-    """How numbers give another, where they do so by one operator: `24 * 24 = 576`, `577 - 1 = 576`."""
-    numbers = [str(cause) for cause in causes]
-    if math.prod(causes) == result:
-        return f"{' * '.join(numbers)} = {result}"
-    if sum(causes) == result:
-        return f"{' + '.join(numbers)} = {result}"
-    if len(causes) == 1 and result < causes[0]:
-        return f"{causes[0]} - {causes[0] - result} = {result}"
-    return f"{', '.join(dict.fromkeys(numbers))} -> {result}"
 
 
 def _operand(value: object) -> object:

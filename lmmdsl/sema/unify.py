@@ -4,6 +4,7 @@ The axes of a signature are its own run-time symbols; a call binds each to the s
 other mention. `*b` binds any number of leading axes.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -46,9 +47,11 @@ class Matched:
         used = [self.sizes[symbol] for symbol in sorted(axis.symbols()) if symbol in self.sizes]
         if not size.is_const:
             return size
-        given = ", ".join(f"{symbol} = {self.sizes[symbol]}" for symbol in sorted(axis.symbols()))
+        given = re.sub(
+            r"[A-Za-z_]\w*", lambda name: str(self.sizes.get(name[0], name[0])), str(axis)
+        )
         whys = tuple(source.why for source in used if source.why)
-        return size.because(Why(f"{axis} = {size} with {given}", None, whys))
+        return size.because(Why(f"{given} = {size}", None, whys))
 
 
 def match_arguments(declared: Sequence[TensorType], found: Sequence[TensorType | None]) -> Matched:

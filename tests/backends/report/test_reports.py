@@ -93,7 +93,7 @@ def test_tokens_derives_the_count_of_an_image():
 
     assert image.tokens == "576"
     assert "image_size = 336" in steps
-    assert "577 -> 576 by `x[:, 1:]`" in steps
+    assert "577 - 1 = 576 by `x[:, 1:]`" in steps
 
 
 def test_tokens_marks_loss_limits_and_repeats():
