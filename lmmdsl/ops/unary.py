@@ -9,6 +9,7 @@ from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
 _SAMPLES = (case(x="2 5 3"), case(x="7"), case(x=""))
+_POSITIVE = (case(x="2 3: .1 .5 1 2 3.5 9"), case(x=": 4"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,7 @@ class Log(Unary):
     """Natural logarithm. Source: torch.log; ONNX Log-13."""
 
     name, text, kind = "log", "torch.log({x})", "Log"
+    samples = _POSITIVE
 
 
 @op
@@ -142,6 +144,7 @@ class Sqrt(Unary):
     """Square root. Source: torch.sqrt; ONNX Sqrt-13."""
 
     name, text, kind = "sqrt", "torch.sqrt({x})", "Sqrt"
+    samples = _POSITIVE
 
 
 @op
@@ -150,6 +153,7 @@ class Rsqrt(Unary):
     """1 / sqrt(x). Source: torch.rsqrt; ONNX Sqrt-13 and Reciprocal-13."""
 
     name, text = "rsqrt", "torch.rsqrt({x})"
+    samples = _POSITIVE
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         return g.op("Reciprocal", g.op("Sqrt", args[0]))

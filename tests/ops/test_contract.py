@@ -18,7 +18,11 @@ from lmmdsl.ops.base import OPS
 from lmmdsl.ops.signature import Refused
 from tests.support.operations import definition, make_op, operands, types_of
 
-pytestmark = [pytest.mark.torch, pytest.mark.onnx]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.onnx,
+    pytest.mark.filterwarnings("ignore:Using padding=.same."),
+]
 torch.set_num_threads(1)
 PROFILES = ("std", "ort", "base")
 
@@ -53,8 +57,8 @@ def run_torch(op, given, kinds, folder):
     return result if isinstance(result, tuple) else (result,)
 
 
-def run_onnx(op, given, kinds, profile):
-    model = build_model(definition(op, given, kinds), profile=profile)
+def run_onnx(op, given, kinds, profile, dtype="float32"):
+    model = build_model(definition(op, given, kinds), profile=profile, dtype=dtype)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -62,8 +66,9 @@ def run_onnx(op, given, kinds, profile):
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     arrays = [operand.data for operand in given if operand]
+    wanted = {np.dtype(np.bool_): np.int64, np.dtype(np.float32): dtype}
     feeds = {
-        item.name: array.astype(np.int64) if array.dtype == np.bool_ else array
+        item.name: array.astype(wanted.get(array.dtype, array.dtype))
         for item, array in zip(session.get_inputs(), arrays, strict=True)
     }
     return session.run(None, feeds)
@@ -107,6 +112,20 @@ def test_onnx_agrees_with_torch(name, case, profile, tmp_path):
         for left, right in zip(found, expected, strict=True):
             assert (left.dtype, left.shape) == (right.dtype, right.shape)
             np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("name", "case"), listed("samples"))
+def test_onnx_in_half_precision_is_near(name, case, profile, tmp_path):
+    op, given = make_op(name, case), operands(name, case)
+    kinds = types_of(given)
+    expected = run_torch(op, given, kinds, tmp_path)
+
+    found = run_onnx(op, given, kinds, profile, "float16")
+
+    for left, right in zip(found, expected, strict=True):
+        assert left.dtype != np.float32
+        np.testing.assert_allclose(left, right.numpy(), rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize(("name", "case"), listed("samples"))
