@@ -75,7 +75,7 @@ class Generation(nn.Module):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         *,
-        max_new_tokens: int = 256,
+        max_new_tokens: int | None = None,
         temperature: float = 0.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -88,7 +88,8 @@ class Generation(nn.Module):
             input_ids: prompts `[B, T]`.
             pixel_values: images `[I, C, H, W]` in the order of their placeholders.
             attention_mask: `[B, T]`, 0 at padding, which may be on either side.
-            max_new_tokens: when to stop at the latest.
+            max_new_tokens: when to stop at the latest (256, or where the context ends, if not
+                given).
             temperature: 0 takes the most likely token, 1 samples as the model says.
             top_k: sample among the k most likely tokens.
             top_p: sample among the most likely tokens that together have this probability.
@@ -99,27 +100,32 @@ class Generation(nn.Module):
             ValueError: the context is too short, or images and placeholders do not match.
         """
         prompts, real = pad_in_front(input_ids, attention_mask)
-        total = prompts.shape[1] + max_new_tokens
-        if self.CONTEXT is not None and total > self.CONTEXT:
-            raise ValueError(
-                f"a prompt of {prompts.shape[1]} tokens and {max_new_tokens} new ones"
-                f" do not fit into a context of {self.CONTEXT}"
-            )
+        count = self._room(prompts.shape[1], max_new_tokens)
         if stop_ids is None:
             stop_ids = [self.TOKENS["eos"]] if "eos" in self.TOKENS else []
         stops = torch.tensor(list(stop_ids), dtype=prompts.dtype, device=prompts.device)
         filler = self.TOKENS.get("pad", self.TOKENS.get("eos", 0))
         sampler = Sampler(temperature, top_k, top_p, seed, prompts.device)
         done = torch.zeros(prompts.shape[0], dtype=torch.bool, device=prompts.device)  # [B]
-        run = Continuation(self, prompts, real, total)
+        run = Continuation(self, prompts, real, prompts.shape[1] + count)
         scores = run.start(pixel_values)  # [B, V]
-        for count in range(1, max_new_tokens + 1):
+        for left in reversed(range(count)):
             ids = sampler.choose(scores).masked_fill(done, filler)  # [B]
             yield ids
             done = done | torch.isin(ids, stops)
-            if count == max_new_tokens or (len(stops) and bool(done.all())):
+            if not left or (len(stops) and bool(done.all())):
                 return
             scores = run.step(ids)
+
+    def _room(self, used: int, wanted: int | None) -> int:
+        """How many tokens to generate after a prompt of `used` tokens."""
+        room = wanted or 256 if self.CONTEXT is None else self.CONTEXT - used
+        if room < (wanted or 1):
+            raise ValueError(
+                f"a prompt of {used} tokens and {wanted or 1} new ones do not fit"
+                f" into a context of {self.CONTEXT}"
+            )
+        return wanted or min(256, room)
 
     def step(
         self, input_ids: Tensor, position_ids: Tensor, attention_mask: Tensor | None, cache: KVCache
