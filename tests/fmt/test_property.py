@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lmmdsl.fmt import WIDTH, format_source
+from lmmdsl.fmt import WIDTH, DoesNotParse, format_source
 from tests.fmt.trees import comments, leaves, tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +20,9 @@ GAPS = [" "] * 12 + [
     "\n\n  #above\n\n",
     "",
 ]
+
+# Specs of the tests: small, many, some of them no specs at all.
+OTHERS = sorted({*(ROOT / "tests").rglob("*.lmm"), *(ROOT / "tools").rglob("*.lmm")} - set(FILES))
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -69,3 +72,15 @@ def test_lines_are_no_wider_than_the_page(path):
     ]
 
     assert wide == []
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_a_spec_of_the_tests_keeps_its_tree_or_is_refused(path):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        formatted = format_source(text)
+    except DoesNotParse as refused:
+        assert {d.code[:3] for d in refused.diagnostics} == {"E01"}  # noqa: PT017
+    else:
+        assert tree(formatted) == tree(text)
+        assert comments(formatted) == comments(text)
