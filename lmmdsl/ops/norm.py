@@ -85,9 +85,14 @@ class RmsNorm(Op):
             return g.op(
                 "SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1
             )
-        # Squares of half precision numbers overflow.
+        # Squares of half precision numbers overflow. Runtimes know this norm by its `Pow`.
         wide = g.op("Cast", x, to=1)
-        mean = g.op("ReduceMean", g.op("Mul", wide, wide), g.const([-1], DType.INT), keepdims=1)
+        mean = g.op(
+            "ReduceMean",
+            g.op("Pow", wide, g.op("Constant", value_float=2.0)),
+            g.const([-1], DType.INT),
+            keepdims=1,
+        )
         eps = g.op("Constant", value_float=self.eps)
         unit = g.op("Div", wide, g.op("Sqrt", g.op("Add", mean, eps)))
         return g.op("Mul", g.op("CastLike", unit, x), weight)
