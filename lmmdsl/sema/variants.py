@@ -21,11 +21,12 @@ def check_variants(block: ast.Block, chosen: str | None, root: Definition, ctx: 
         not chosen (elaboration reports it for the one that is).
     """
     known = (*_values(block), *_arguments(root))
+    told = set(root.declared - set(root.parts))  # parts that are broken, and what was reported here
     for variant in block.items:
         if isinstance(variant, ast.Variant):
             _check_twice(variant, ctx)
             if variant.name != chosen:
-                _check_names(variant, known, root.declared - set(root.parts), ctx)
+                _check_names(variant, known, told, ctx)
 
 
 def _check_twice(variant: ast.Variant, ctx: Context) -> None:
@@ -38,13 +39,17 @@ def _check_twice(variant: ast.Variant, ctx: Context) -> None:
 
 
 def _check_names(
-    variant: ast.Variant, known: tuple[str, ...], broken: frozenset[str], ctx: Context
+    variant: ast.Variant, known: tuple[str, ...], told: set[str], ctx: Context
 ) -> None:
+    heads = {path.split(".")[0] for path in known}
     for item in variant.overrides:
-        path = ".".join(item.path)
-        if path not in known and item.path[0] not in broken:
-            problem = "names nothing in this model"
-            ctx.sink.add(BadOverride(at=item.span, path=path, problem=problem, candidates=known))
+        path, head = ".".join(item.path), item.path[0]
+        if path in known or head in told:
+            continue
+        problem = "names nothing in this model"
+        ctx.sink.add(BadOverride(at=item.span, path=path, problem=problem, candidates=known))
+        if head not in heads:
+            told.add(head)  # a part that is gone is told of once, not for each of its numbers
 
 
 def _values(block: ast.Block) -> list[str]:
