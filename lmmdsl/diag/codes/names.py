@@ -94,9 +94,10 @@ class ModuleNotFound(Located):
         """Offer near modules, else those of the same library."""
         library = self.module.split(".")[0] + "."
         near = nearest(self.module, self.candidates)
-        return did_you_mean(
-            self.at, self.module, near or [c for c in self.candidates if c.startswith(library)]
-        )
+        known = near or [c for c in self.candidates if c.startswith(library)]
+        if not known:
+            return (f"looked for `{self.module.replace('.', '/')}.lmm` beside this file",)
+        return did_you_mean(self.at, self.module, known)
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Replace by the near module."""
