@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 HEAD = """from std.attention import SelfAttention
 from std.mlp       import GatedMlp, Mlp
-from std.nn        import LayerNorm, Linear, RmsNorm
+from std.nn        import Conv2d, LayerNorm, Linear, RmsNorm
 
 fn mixed(x: [B, N, W], y: [B, N, W], scale = 0.5) -> [B, N, W] {
   return scale * x + (1 - scale) * y
@@ -19,6 +19,18 @@ fn mixed(x: [B, N, W], y: [B, N, W], scale = 0.5) -> [B, N, W] {
 fn halves(x: [*b, W]) -> ([*b, W // 2], [*b, W // 2]) {
   left, right = split(x, parts = 2)
   return left, right
+}
+
+fn turned(x: [B, T, W], heads) -> [B, T, W] {
+  positions = expand(arange(T), [B, T])
+  cos, sin = rotary(positions, dim = W // heads)
+  rows = rearrange(x, "b t (h d) -> b h t d", h = heads)
+  return rearrange(rotate(rows, cos, sin), "b h t d -> b t (h d)")
+}
+
+fn falling(x: [*b, W]) -> [*b, W] {
+  values, places = topk(x, k = W)
+  return values
 }
 
 block Twice(width, act = relu) {
@@ -205,6 +217,42 @@ def layers(body: Body) -> str:
 @production
 def choice(body: Body) -> str:
     return f"if {body.width} % {body.draw.choice([2, 3])} == 0 then {body.value()} else relu({body.value()})"
+
+
+@production
+def folded(body: Body) -> str:
+    rows = f'rearrange({body.value()}, "b t (h d) -> b (t h) d", h = {body.heads})'
+    return f'softmax({rows}) |> rearrange("b (t h) d -> b t (h d)", h = {body.heads})'
+
+
+@production
+def convolved(body: Body) -> str:
+    channels = body.width // 2
+    part = body.part(f"Conv2d({channels}, {channels}, kernel = {body.draw.choice([1, 3])})")
+    image = f'rearrange({body.value()}, "b t (c p) -> b c t p", p = 2) |> pad(axis = 2, before = 1, after = 1)'
+    size = f'resize2d(height = {body.value()}.shape[1], width = 2, mode = "nearest")'
+    made = f"{image} |> pad(axis = 3, before = 1, after = 1) |> {part}"
+    return f'{made} |> {size} |> rearrange("b c t p -> b t (c p)")'
+
+
+@production
+def turned(body: Body) -> str:
+    return f"turned({body.value()}, {body.heads})"
+
+
+@production
+def falling(body: Body) -> str:
+    return f"falling({body.value()})"
+
+
+@production
+def reversed_rows(body: Body) -> str:
+    return f"index_select({body.value()}, {body.width - 1} - arange({body.width}), axis = 2)"
+
+
+@production
+def spread(body: Body) -> str:
+    return f"{body.value()} * rsqrt(var({body.value()}, axis = -1, keep = true) + 0.5)"
 
 
 @production
