@@ -46,6 +46,13 @@ def given(inputs: Types) -> tuple[TensorType, ...]:
     return tuple(kind for kind in inputs if kind is not None)
 
 
+def check_sizes(name: str, *sizes: Dim | int, least: int = 0) -> None:
+    """Refuse known sizes below `least`."""
+    for size in map(Dim.of, sizes):
+        if size.is_const and size.value < least:
+            raise Refused(f"`{name}` is {size}, but must be {least} or more", sizes=(size,))
+
+
 def subscript(axis: int, item: str) -> str:
     """`[:, :, item]`, or `[..., item, :]` for an axis that counts from the end."""
     if axis >= 0:

@@ -7,6 +7,7 @@ signature names its tensors, its dataclass fields are its attributes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import takewhile
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -140,6 +141,8 @@ def _convert(name: str, value: object, kind: object) -> object:
         return int(value.value) if kind is int else float(value.value)
     if isinstance(value, int) and kind is Dim and not isinstance(value, bool):
         return Dim.of(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise BadCall("wrong", name, wanted="a finite number", found=str(value))
     return value if type(value) is kind else _NO
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.axes import given, known
+from lmmdsl.ops.axes import check_sizes, given, known
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
@@ -76,8 +76,9 @@ class Conv2d(Op):
 
     def _check(self) -> None:
         for name in ("stride", "dilation", "groups"):
-            if getattr(self, name) < 1:
-                raise Refused(f"`{name}` is {getattr(self, name)}, but must be 1 or more")
+            check_sizes(name, getattr(self, name), least=1)
+        if isinstance(self.padding, int):
+            check_sizes("padding", self.padding)
         if isinstance(self.padding, str) and self.padding != "same":
             raise Refused(f"`padding` is a number or `same`, not `{self.padding}`")
         if self.padding == "same" and self.stride != 1:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.axes import given, number
+from lmmdsl.ops.axes import check_sizes, given, number
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
+
+LONGEST_TABLE = 4096  # longer ones are computed
 
 
 @op
@@ -21,19 +23,18 @@ class Arange(Op):
     name: ClassVar[str] = "arange"
     signature: ClassVar[str] = "-> int y[size]"
     size: Dim
-    samples = (case(attributes={"size": Dim.of(5)}), case(attributes={"size": Dim.of(0)}))
-    refuses = (case(attributes={"size": Dim.of(-1)}, problem="cannot have -1 places"),)
+    samples = tuple(case(attributes={"size": Dim.of(size)}) for size in (5, 0, 5000))
+    refuses = (case(attributes={"size": Dim.of(-1)}, problem="`size` is -1"),)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
-        if self.size.is_const and self.size.value < 0:
-            raise Refused(f"an axis cannot have {self.size} places")
+        check_sizes("size", self.size)
         return super().infer(inputs)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         return f"torch.arange({e.dim(self.size)}, device={e.device()})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
-        if self.size.is_const:
+        if self.size.is_const and self.size.value <= LONGEST_TABLE:
             return g.const(list(range(self.size.value)), DType.INT)
         first, step = g.const(0, DType.INT), g.const(1, DType.INT)
         return g.op("Range", first, g.op("Squeeze", g.dim(self.size)), step)
@@ -63,6 +64,7 @@ class Full(Op):
         return DType(type(self.value).__name__)
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
+        check_sizes("shape", *self.shape)
         return (TensorType(self.dtype, self.shape),)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:

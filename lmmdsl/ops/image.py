@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.ops.axes import closed, known
+from lmmdsl.ops.axes import check_sizes, closed, known
 from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
@@ -32,6 +32,8 @@ class Pool2d(Op):
         case(
             x="2 3 8 8", attributes={"kernel": 2, "padding": 2}, problem="more than half the kernel"
         ),
+        case(x="2 3 8 8", attributes={"kernel": 0}, problem="`kernel` is 0"),
+        case(x="2 3 8 8", attributes={"kernel": 2, "stride": 0}, problem="`stride` is 0"),
         case(x="2 3 1 8", attributes={"kernel": 2}, problem="a window of 2 does not fit into 1"),
     )
 
@@ -42,6 +44,9 @@ class Pool2d(Op):
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
+        check_sizes("kernel", self.kernel, least=1)
+        check_sizes("stride", self.step, least=1)
+        check_sizes("padding", self.padding)
         if 2 * self.padding > self.kernel:
             raise Refused(
                 f"a padding of {self.padding} is more than half the kernel of {self.kernel}"
@@ -177,6 +182,8 @@ class Resize2d(Op):
             raise Refused(f"`mode` is {', '.join(_MODES)}, not `{self.mode}`")
         if self.mode == "nearest" and self.align_corners:
             raise Refused("`nearest` has no corners to align")
+        check_sizes("height", self.height, least=1)
+        check_sizes("width", self.width, least=1)
         return super().infer(inputs)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:

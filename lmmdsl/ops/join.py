@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, ZERO, Dim
-from lmmdsl.ops.axes import given, number, place, show, size_at, with_axis
+from lmmdsl.ops.axes import check_sizes, given, number, place, show, size_at, with_axis
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import broadcast
 from lmmdsl.ops.index import check_alike
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
+
+MOST_PARTS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ class Split(Op):
             attributes={"parts": (Dim.of(2), Dim.of(3))},
             problem="an axis of 7 does not split into 2 + 3",
         ),
-        case(x="2 7", attributes={"parts": 0}, problem="0 parts"),
+        case(x="2 7", attributes={"parts": 0}, problem="1 to 1024 parts, not 0"),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
@@ -154,14 +156,15 @@ class Split(Op):
 
     def _sizes(self, size: Dim) -> tuple[Dim, ...]:
         if isinstance(self.parts, tuple):
+            check_sizes("parts", *self.parts)
             if sum(self.parts, ZERO) != size:
                 text = " + ".join(map(str, self.parts))
                 raise Refused(
                     f"an axis of {size} does not split into {text}", sizes=(size, *self.parts)
                 )
             return self.parts
-        if self.parts < 1:
-            raise Refused(f"{self.parts} parts of an axis")
+        if not 1 <= self.parts <= MOST_PARTS:
+            raise Refused(f"an axis splits into 1 to {MOST_PARTS} parts, not {self.parts}")
         part = size.divide(self.parts)
         if part is None:
             raise Refused(
@@ -204,6 +207,7 @@ class Expand(Op):
             attributes={"shape": (Dim.of(3), Dim.of(5))},
             problem="do not broadcast: 2 is not 3",
         ),
+        case(x="1", attributes={"shape": (Dim.of(-1),)}, problem="`shape` is -1"),
         case(
             x="2 5",
             attributes={"shape": (Dim.of(1), Dim.of(5))},
@@ -213,6 +217,7 @@ class Expand(Op):
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
+        check_sizes("shape", *self.shape)
         if broadcast(kind.shape, self.shape) != self.shape:
             raise Refused(f"{show(kind.shape)} does not expand to {show(self.shape)}")
         return (TensorType(kind.dtype, self.shape),)
@@ -247,7 +252,7 @@ class Pad(Op):
         case(
             x="2 5",
             attributes={"axis": 1, "before": Dim.of(-1)},
-            problem="-1 places cannot be added",
+            problem="`before` is -1",
         ),
         case(x="int 2", attributes={"axis": 0, "value": 0.5}, problem="holds whole numbers"),
     )
@@ -255,9 +260,8 @@ class Pad(Op):
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         (kind,) = super().infer(inputs)
         index = place(self.axis, kind)
-        for count in (self.before, self.after):
-            if count.is_const and count.value < 0:
-                raise Refused(f"{count} places cannot be added to an axis")
+        check_sizes("before", self.before)
+        check_sizes("after", self.after)
         if kind.dtype is DType.INT and isinstance(self.value, float):
             raise Refused(f"`value` is {number(self.value)}, but {kind} holds whole numbers")
         return (with_axis(kind, index, size_at(kind, index) + self.before + self.after),)

@@ -8,6 +8,8 @@ from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
+MOST = 65536  # the table of buckets has one entry per distance
+
 
 @op
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,14 @@ class PositionBucket(Op):
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
         step = 4 if self.both else 2
-        if self.buckets < step or self.buckets % step:
-            raise Refused(f"`buckets` is {self.buckets}, but must be a multiple of {step}")
-        if self.max_distance <= self._count // 2:
+        if not step <= self.buckets <= MOST or self.buckets % step:
             raise Refused(
-                f"`max_distance` is {self.max_distance}, but must be above {self._count // 2}"
+                f"`buckets` is {self.buckets}, but must be a multiple of {step} up to {MOST}"
             )
+        near = self._count // 2
+        if not near < self.max_distance <= MOST:
+            problem = f"must be above {near} and at most {MOST}"
+            raise Refused(f"`max_distance` is {self.max_distance}, but {problem}")
         return super().infer(inputs)
 
     @property

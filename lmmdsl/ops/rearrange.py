@@ -7,7 +7,7 @@ from functools import cache, reduce
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, Dim
-from lmmdsl.ops.axes import given, known
+from lmmdsl.ops.axes import check_sizes, given, known
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
@@ -111,7 +111,9 @@ class Rearrange(Op):
 
     def _split(self, group: tuple[str, ...], size: Dim) -> dict[str, Dim]:
         """Sizes of the axes of one group; raises `Refused`."""
-        told = {name: given for name, given in self.sizes if name in group}
+        told = {name: count for name, count in self.sizes if name in group}
+        for name, count in told.items():
+            check_sizes(name, count, least=1)
         text = f"({' '.join(group)})"
         open_names = [name for name in group if name not in told]
         if len(open_names) > 1:

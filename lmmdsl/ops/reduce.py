@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, Dim
-from lmmdsl.ops.axes import given, place, size_at, with_axis
+from lmmdsl.ops.axes import check_sizes, given, place, size_at, with_axis
 from lmmdsl.ops.base import Cases, OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
@@ -241,6 +241,7 @@ class TopK(Op):
         x = given(inputs)[0]
         index = place(self.axis, x)
         size = size_at(x, index)
+        check_sizes("k", self.k)
         if self.k.is_const and size.is_const and self.k.value > size.value:
             raise Refused(f"the {self.k} largest of {size}", sizes=(self.k, size))
         return tuple(with_axis(kind, index, self.k) for kind in super().infer(inputs))

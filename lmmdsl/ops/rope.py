@@ -10,6 +10,8 @@ from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import DType, TensorType
 
+WIDEST = 65536  # channels of a head
+
 
 @op
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,9 @@ class Rotary(Op):
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
-        if self.dim % 2 or self.dim < 2:
+        if not 2 <= self.dim <= WIDEST:
+            raise Refused(f"`dim` is {self.dim}, but must be from 2 to {WIDEST}")
+        if self.dim % 2:
             raise Refused(f"`dim` is {self.dim}, but must be even: channels are rotated in pairs")
         if self.theta <= 0:
             raise Refused(f"`theta` is {number(self.theta)}, but must be above 0")

@@ -89,6 +89,7 @@ def test_bind_constant_operand_is_kept_for_the_graph():
         (("conv2d", X, Y), {"padding": True}, "wrong", "padding"),
         (("attend", X, X, X), {"causal": Dim.of(1)}, "wrong", "causal"),
         (("softmax", X), {"axis": Y}, "wrong", "axis"),
+        (("clamp", X), {"low": float("inf")}, "wrong", "low"),
         (("rearrange", X, "b d -> d b"), {"b": "x"}, "wrong", "b"),
     ],
 )
