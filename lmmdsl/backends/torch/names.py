@@ -11,12 +11,14 @@ from pathlib import PurePosixPath
 
 from torch import nn
 
+from lmmdsl.backends.torch.generation import Generation
+from lmmdsl.backends.torch.training import Stages
 from lmmdsl.graph.ir import Definition, Instance, Stack, distinct
 from lmmdsl.text.source import Span
 
 MODULE_NAMES = frozenset({"torch", "nn", "F", "Tensor", "self", "cache"})
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | MODULE_NAMES
-_MODULE_ATTRIBUTES = frozenset(dir(nn.Module())) | {"layer"}
+_MODULE_ATTRIBUTES = frozenset({"layer", *dir(nn.Module()), *dir(Generation), *dir(Stages)})
 
 # What a value is called when the spec gives it no name, by the operation that makes it.
 NOUNS = {
@@ -43,9 +45,13 @@ def safe(name: str, taken: Iterable[str] = ()) -> str:
 
 
 def attribute(name: str) -> str:
-    """A part's name as an attribute; one that an `nn.Module` has itself gets an underscore."""
-    while name in _MODULE_ATTRIBUTES or keyword.iskeyword(name):
-        name += "_"
+    """A part's or method's name as an attribute; one that a module has itself gets an underscore.
+
+    Different names stay different.
+    """
+    stem = name.rstrip("_")
+    if stem in _MODULE_ATTRIBUTES or keyword.iskeyword(stem) or name.startswith("__"):
+        return f"{'part' if name.startswith('__') else ''}{name}_"
     return name
 
 
