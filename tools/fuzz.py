@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lmmdsl.diag.render import render
@@ -67,10 +68,11 @@ def mutations(path: Path, text: str) -> Iterator[Broken]:
         yield Broken(path, f"with `{other.text[:20]}` for {name}", before + other.text + after)
 
 
-def roots(paths: list[Path]) -> dict[Path, tuple[Path, str | None]]:
+@cache
+def roots() -> dict[Path, tuple[Path, str | None]]:
     """For every file, a spec that reads it and its smallest variant."""
     found: dict[Path, tuple[Path, str | None]] = {}
-    for spec in paths:
+    for spec in spec_files():
         source = SourceFile(str(spec), spec.read_text(encoding="utf-8"))
         models = [block for block in parse_module(source, Sink()).blocks if block.is_model]
         if models:
@@ -97,7 +99,7 @@ def survives(broken: Broken, root: tuple[Path, str | None]) -> Failure | None:
 
 def failures(paths: list[Path], stride: int = 1, offset: int = 0) -> Iterator[Failure]:
     """Break files; `stride` takes every n-th change of all, from `offset`."""
-    known = roots(spec_files())
+    known = roots()
     files = [(path, path.read_text(encoding="utf-8")) for path in paths]
     every = itertools.chain.from_iterable(mutations(path, text) for path, text in files)
     for broken in itertools.islice(every, offset, None, stride):

@@ -86,7 +86,7 @@ BOUNDED = {
     "long-pattern": (model(body='y = rearrange(x, "b c -> ' + "b c " * 5000 + '")'), "E0401"),
     "negative-size": (model("a: A(1)", before="block A(n) { w: param [n - 5] }\n"), "E0407"),
     "models": ("".join(f"model M{k} {{}}\n" for k in range(500)), "E0213"),
-    "errors": (model("\n".join(f"a{k}: Nope{k}()" for k in range(300))), "E0201"),
+    "errors": (model("\n".join(f"a{k}: Nope{k}()" for k in range(150))), "E0201"),
     "crlf": (model("a = 1").replace("\n", "\r\n"), ""),
     "words-of-python": (model("__class__ = 1\nimport_ = 2\ndef = 3\nlambda = 4"), ""),
     "code-in-a-string": (model(r'source "\"); import os; (\""'), ""),
