@@ -10,7 +10,6 @@ from lmmdsl.syntax import ast
 from lmmdsl.syntax.build_sections import SectionBuilder, docstring, unquote
 from lmmdsl.text.source import Span
 
-
 MAX_DIGITS = 40
 
 

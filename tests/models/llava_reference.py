@@ -6,8 +6,6 @@ from pathlib import Path
 import torch
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-import lmmdsl
-
 SPEC = Path(__file__).parents[2] / "specs" / "llava_v1_5.lmm"
 
 

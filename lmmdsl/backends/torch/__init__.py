@@ -1,0 +1,1 @@
+"""PyTorch: a program to one standalone source file, and that file imported."""
