@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from lmmdsl.backends.torch.classes import ClassWriter, def_lines
 from lmmdsl.backends.torch.layout import docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
+from lmmdsl.backends.torch.names import attribute
+from lmmdsl.graph.ir import Definition, walk
 from lmmdsl.graph.program import Group, Image, Program, Segment
 
 _FORWARD_DOC = """
@@ -85,11 +87,32 @@ class RootWriter(ClassWriter):
             lines += _constant("CONTEXT", "int | None", self._program.context)
             lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
         if self._program.stages:
-            stages = {stage.name: tuple(stage.train) for stage in self._program.stages}
-            lines += _constant("STAGES", "dict[str, tuple[str, ...]]", stages)
+            lines += self._stages()
         if lines:
             self.helpers.add("ClassVar")
         return lines
+
+    def _stages(self) -> list[str]:
+        stages = {stage.name: self._parts(stage.train) for stage in self._program.stages}
+        adapters = {
+            stage.name: tuple(
+                (part, rule.rank, rule.alpha)
+                for rule in stage.lora
+                for part in self._parts(rule.paths)
+            )
+            for stage in self._program.stages
+            if stage.lora
+        }
+        lines = _constant("STAGES", "dict[str, tuple[str, ...]]", stages)
+        if adapters:
+            kind = "dict[str, tuple[tuple[str, int, float], ...]]"
+            lines += _constant("ADAPTERS", kind, adapters)
+        return lines
+
+    def _parts(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Paths as attributes, those that differ only in their layer as one pattern."""
+        own = [".".join(map(attribute, path.split("."))) for path in paths]
+        return tuple(dict.fromkeys(_pattern(path, own, self.definition) for path in own))
 
     def _tokens(self) -> dict[str, object]:
         return {name.strip("<>"): number for name, number in self._program.vocab.tokens.items()}
@@ -169,9 +192,22 @@ def _dict(value: dict[str, object]) -> str:
 
 
 def _item(value: object) -> str:
+    if isinstance(value, str):
+        return quoted(value)
     if not isinstance(value, tuple):
         return repr(value)
-    return f"({', '.join(map(quoted, value))}{',' if len(value) == 1 else ''})"
+    return f"({', '.join(map(_item, value))}{',' if len(value) == 1 else ''})"
+
+
+def _pattern(path: str, paths: list[str], root: Definition) -> str:
+    """The path with `*` for its layer if all layers of the model are among the paths."""
+    pattern = _starred(path)
+    every = {".".join(map(attribute, own.split("."))) for own, _ in walk(root) if own}
+    return pattern if {own for own in every if _starred(own) == pattern} <= set(paths) else path
+
+
+def _starred(path: str) -> str:
+    return ".".join("*" if step.isdigit() else step for step in path.split("."))
 
 
 def _images(segments: Iterable[Segment]) -> Iterator[Image]:

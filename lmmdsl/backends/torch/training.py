@@ -3,34 +3,43 @@
 The emitter copies this into the file of a model that declares stages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class Stages(nn.Module):
-    """Training in stages: `STAGES` names the parts that learn in each, the others are frozen."""
+    """Training in stages.
+
+    `STAGES` names the parts that learn in each, `ADAPTERS` the linear layers that get low-rank
+    adapters, with rank and alpha; everything else is frozen. `*` stands for every layer.
+    """
 
     STAGES: ClassVar[dict[str, tuple[str, ...]]]
+    ADAPTERS: ClassVar[dict[str, tuple[tuple[str, int, float], ...]]] = {}
 
     def set_stage(self, name: str) -> int:
-        """Freeze everything except the parts of a stage; gives the number of values that learn."""
+        """Freeze everything except what a stage trains; gives the number of values that learn.
+
+        Adapters are added the first time that a stage needs them: load the weights before.
+        """
+        self._check_stage(name)
+        for part, rank, alpha in self.ADAPTERS.get(name, ()):
+            for path, module in list(self.named_modules()):
+                if type(module) is nn.Linear and is_within(path, part):
+                    add_adapter(module, rank, alpha)
         self.requires_grad_(False)
-        for parameter in self.stage_parameters(name).values():
+        learning = self.stage_parameters(name).values()
+        for parameter in learning:
             parameter.requires_grad_(True)
-        return sum(parameter.numel() for parameter in self.stage_parameters(name).values())
+        return sum(parameter.numel() for parameter in learning)
 
     def stage_parameters(self, name: str) -> dict[str, nn.Parameter]:
         """Parameters that learn in a stage, by path."""
-        if name not in self.STAGES:
-            raise ValueError(f"no stage {name!r}, only {', '.join(map(repr, self.STAGES))}")
-        parts = self.STAGES[name]
-        return {
-            path: parameter
-            for path, parameter in self.named_parameters()
-            if any(path == part or path.startswith(part + ".") for part in parts)
-        }
+        return {path: p for path, p in self.named_parameters() if self._owner(name, path)}
 
     def parameter_groups(
         self, stage: str, *, weight_decay: float = 0.0, rates: Mapping[str, float] | None = None
@@ -44,11 +53,53 @@ class Stages(nn.Module):
         """
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         for path, parameter in self.stage_parameters(stage).items():
-            part = next(p for p in self.STAGES[stage] if path == p or path.startswith(p + "."))
-            decays = parameter.ndim > 1
+            part, decays = self._owner(stage, path), parameter.ndim > 1
             new: dict[str, Any] = {"name": part if decays else f"{part} (vectors)", "params": []}
             new["weight_decay"] = weight_decay if decays else 0.0
             if rates is not None and part in rates:
                 new["lr"] = rates[part]
             groups.setdefault((part, decays), new)["params"].append(parameter)
         return list(groups.values())
+
+    def _owner(self, stage: str, path: str) -> str:
+        """The part of a stage that a parameter learns with, or ""."""
+        self._check_stage(stage)
+        adapted = path.rpartition(".")[2].startswith("lora_")
+        parts: Iterable[str] = self.STAGES[stage]
+        if adapted:
+            parts = [part for part, _, _ in self.ADAPTERS.get(stage, ())]
+        return next((part for part in parts if is_within(path, part)), "")
+
+    def _check_stage(self, name: str) -> None:
+        if name not in self.STAGES:
+            raise ValueError(f"no stage {name!r}, only {', '.join(map(repr, self.STAGES))}")
+
+
+class AdaptedLinear(nn.Linear):
+    """A linear layer with a low-rank addition (arXiv 2106.09685), under the names it had before."""
+
+    lora_down: nn.Parameter  # [rank, in]
+    lora_up: nn.Parameter  # [out, rank]
+    lora_scale: float
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Affine map of the last axis, and the adapter's."""
+        change = F.linear(F.linear(x, self.lora_down), self.lora_up)
+        return super().forward(x) + change * self.lora_scale
+
+
+def add_adapter(linear: nn.Linear, rank: int, alpha: float) -> None:
+    """Give a linear layer an adapter that changes nothing yet."""
+    weight = linear.weight
+    linear.__class__ = AdaptedLinear
+    down = torch.randn(rank, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    linear.lora_down = nn.Parameter(down * weight.shape[1] ** -0.5)
+    linear.lora_up = nn.Parameter(weight.new_zeros(weight.shape[0], rank))
+    linear.lora_scale = alpha / rank  # type: ignore[assignment]
+
+
+def is_within(path: str, part: str) -> bool:
+    """Whether a path is a part or below it; `*` in the part is any one step."""
+    steps, wanted = path.split("."), part.split(".")
+    pairs = zip(steps, wanted, strict=False)
+    return len(steps) >= len(wanted) and all(want in ("*", step) for step, want in pairs)

@@ -19,10 +19,10 @@ def one_thread():
 def compile_text(tmp_path):
     """A program from the text of a spec."""
 
-    def compile_(text, **settings):
+    def compile_(text, settings=None):
         file = tmp_path / "spec.lmm"
         file.write_text(text, encoding="utf-8")
-        return lmmdsl.load(file, set=settings).program
+        return lmmdsl.load(file, set=settings or {}).program
 
     return compile_
 

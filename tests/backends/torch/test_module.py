@@ -8,6 +8,20 @@ import lmmdsl
 from lmmdsl.backends.torch.module import build_module, private_folder, write_source
 from tests.backends.torch.conftest import SPECS
 
+TINY = {
+    "vision.image_size": 28,
+    "vision.patch_size": 7,
+    "vision.width": 32,
+    "vision.depth": 3,
+    "vision.heads": 4,
+    "vision.mlp_width": 90,
+    "llm.width": 40,
+    "llm.depth": 2,
+    "llm.heads": 4,
+    "llm.mlp_width": 108,
+    "llm.vocab": 128,
+}
+
 
 def test_module_is_the_file(net):
     assert type(net).__module__.startswith("lmmdsl_emitted.")
@@ -85,3 +99,22 @@ def test_parameter_groups_decay_matrices_only(net):
     assert [g["lr"] for g in groups if "lr" in g] == [1e-3, 1e-3]
     count = sum(len(g["params"]) for g in groups)
     assert count == len(net.stage_parameters("finetune"))
+
+
+def test_adapters_train_alone_and_change_nothing_at_first(compile_text, build):
+    text = (SPECS / "llava_v1_5.lmm").read_text(encoding="utf-8")
+    stage = "stage adapt { train proj  lora(rank = 3, alpha = 6) on llm.layers[*].attn.q }\n  variant 13b"
+    program = compile_text(text.replace("variant 13b ", stage + " ", 1), settings=TINY)
+    net = build(program)
+    ids = torch.tensor([[1, 5, 6]])
+    with torch.no_grad():
+        before = net(ids)
+
+    count = net.set_stage("adapt")
+
+    assert net.ADAPTERS == {"adapt": (("llm.layers.*.attn.q", 3, 6.0),)}
+    assert count == sum(p.numel() for p in net.proj.parameters()) + 2 * 3 * (40 + 40)
+    torch.testing.assert_close(net(ids), before)
+    net(ids).sum().backward()
+    assert net.llm.layers[1].attn.q.lora_up.grad is not None
+    assert net.llm.layers[1].attn.q.weight.grad is None

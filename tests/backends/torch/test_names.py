@@ -4,7 +4,19 @@ import pytest
 
 from lmmdsl.backends.torch.names import attribute, reach, safe
 
-HARD = ["type", "type_", "type__", "train", "class", "class_", "step", "__x", "x", "forward", "layer"]
+HARD = [
+    "type",
+    "type_",
+    "type__",
+    "train",
+    "class",
+    "class_",
+    "step",
+    "__x",
+    "x",
+    "forward",
+    "layer",
+]
 
 
 @pytest.mark.parametrize("name", HARD)
