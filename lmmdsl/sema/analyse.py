@@ -8,10 +8,10 @@ from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.layout import NoLoss
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
-from lmmdsl.diag.codes.types import TooDeep, UnknownSetting
+from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
 from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
-from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.expr import Dim, TooComplex
 from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Layout, Program, Slot
 from lmmdsl.passes.prune import prune
@@ -70,6 +70,9 @@ def analyse(
         if program is not None:
             check_maps(program, sink)
     except Exhausted:
+        return None
+    except TooComplex as error:
+        sink.add(BadValue(at=block.name_span, what="a size of this model", problem=str(error)))
         return None
     except RecursionError:
         sink.add(TooDeep(at=Span(source, 0, 0), limit=MAX_DEPTH, chain=()))
