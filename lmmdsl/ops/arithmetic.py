@@ -73,7 +73,6 @@ def common(g: OnnxBuilder, kinds: Types, args: tuple[str | None, ...]) -> list[s
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Add(Binary):
     """x + y. Source: torch.add; ONNX Add-14."""
 
@@ -81,7 +80,6 @@ class Add(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Sub(Binary):
     """x - y. Source: torch.sub; ONNX Sub-14."""
 
@@ -89,7 +87,6 @@ class Sub(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Mul(Binary):
     """x * y. Source: torch.mul; ONNX Mul-14."""
 
@@ -97,7 +94,6 @@ class Mul(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Div(Binary):
     """x / y, with a fraction. Source: torch.true_divide; ONNX Div-14."""
 
@@ -112,7 +108,6 @@ class Div(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Pow(Binary):
     """x ** y. Source: torch.pow; ONNX Pow-15."""
 
@@ -140,7 +135,6 @@ class Bound(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Maximum(Bound):
     """The larger of two. Source: torch.maximum; ONNX Max-13."""
 
@@ -148,7 +142,6 @@ class Maximum(Bound):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Minimum(Bound):
     """The smaller of two. Source: torch.minimum; ONNX Min-13."""
 
@@ -171,7 +164,6 @@ class Comparison(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Equal(Comparison):
     """x == y. Source: torch.eq; ONNX Equal-13."""
 
@@ -179,7 +171,6 @@ class Equal(Comparison):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class NotEqual(Comparison):
     """x != y. Source: torch.ne; ONNX Equal-13 and Not-1."""
 
@@ -190,7 +181,6 @@ class NotEqual(Comparison):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Less(Comparison):
     """x < y. Source: torch.lt; ONNX Less-13."""
 
@@ -198,7 +188,6 @@ class Less(Comparison):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class LessEqual(Comparison):
     """x <= y. Source: torch.le; ONNX LessOrEqual-16."""
 
@@ -206,7 +195,6 @@ class LessEqual(Comparison):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Greater(Comparison):
     """x > y. Source: torch.gt; ONNX Greater-13."""
 
@@ -214,7 +202,6 @@ class Greater(Comparison):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class GreaterEqual(Comparison):
     """x >= y. Source: torch.ge; ONNX GreaterOrEqual-16."""
 
@@ -235,7 +222,6 @@ class Logical(Binary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class And(Logical):
     """Both. Source: torch.logical_and; ONNX And-7."""
 
@@ -243,7 +229,6 @@ class And(Logical):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Or(Logical):
     """Either or both. Source: torch.logical_or; ONNX Or-7."""
 
@@ -251,7 +236,6 @@ class Or(Logical):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Not(Op):
     """Not x. Source: torch.logical_not; ONNX Not-1."""
 
@@ -268,7 +252,6 @@ class Not(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Where(Op):
     """`yes` where the condition holds, `no` elsewhere. Source: torch.where; ONNX Where-16."""
 

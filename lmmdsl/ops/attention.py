@@ -1,6 +1,5 @@
 """Scaled dot-product attention, with grouped heads, masks and a key/value cache."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ONE, Dim
@@ -19,7 +18,6 @@ def _masked(*, problem: str = "", **masks: str) -> Case:
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Attend(Op):
     """softmax(q k^T * scale + bias) v over the keys that each query may see.
 

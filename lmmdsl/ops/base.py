@@ -7,7 +7,7 @@ compiler knows of it: its shape rule, its PyTorch and ONNX text, its cost, and t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.ops.signature import Types, infer_signature, parse_signature
@@ -159,12 +159,18 @@ class Op:
 
 
 OPS: dict[str, type[Op]] = {}
-T = TypeVar("T", bound=type[Op])
+T = TypeVar("T", bound=Op)
 
 
-def op(cls: T) -> T:
-    """Register an operation under its `name`."""
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def op(cls: type[T]) -> type[T]:
+    """Make a class an operation: a frozen dataclass, registered under its `name`.
+
+    A class without attributes of its own keeps the methods that its base generated: start-up counts each one.
+    """
     if cls.name in OPS:
         raise ValueError(f"operation `{cls.name}` is registered twice")
-    OPS[cls.name] = cls
-    return cls
+    attributes = [kind for kind in cls.__annotations__.values() if "ClassVar" not in str(kind)]
+    made = dataclass(frozen=True, kw_only=True)(cls) if attributes else cls
+    OPS[cls.name] = made
+    return made

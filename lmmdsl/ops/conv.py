@@ -1,7 +1,6 @@
 """Convolutions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -15,7 +14,6 @@ _PLAIN = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Conv2d(Op):
     """Two-dimensional convolution with zero padding.
 

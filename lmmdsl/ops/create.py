@@ -1,6 +1,5 @@
 """Tensors out of nothing, and changes of element kind."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -13,7 +12,6 @@ LONGEST_TABLE = 4096  # longer ones are computed
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Arange(Op):
     """0, 1 ... size - 1.
 
@@ -41,7 +39,6 @@ class Arange(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Full(Op):
     """A tensor that holds one number, truth or falsehood everywhere.
 
@@ -78,7 +75,6 @@ class Full(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Cast(Op):
     """Another element kind: `to` is `int` (towards zero), `float` or `bool` (not 0).
 

@@ -1,7 +1,6 @@
 """Looking up rows of learned tables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -9,7 +8,6 @@ from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Embed(Op):
     """One row of a table per id.
 

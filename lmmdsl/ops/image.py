@@ -98,7 +98,6 @@ class Pool2d(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class AvgPool2d(Pool2d):
     """Mean of every window; padding takes no part in it unless `count_padding`.
 
@@ -122,7 +121,6 @@ class AvgPool2d(Pool2d):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class MaxPool2d(Pool2d):
     """Largest of every window.
 
@@ -133,7 +131,6 @@ class MaxPool2d(Pool2d):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Resize2d(Op):
     """An image of another size: `mode` is `bicubic`, `bilinear` or `nearest`.
 
@@ -210,7 +207,6 @@ _MODES = {"bicubic": "cubic", "bilinear": "linear", "nearest": "nearest"}
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class GridSample(Op):
     """Values between pixels, bilinear, at points x, y from -1 to 1; outside the image they are 0.
 

@@ -1,6 +1,5 @@
 """Taking pieces of a tensor: slices, single places, rows by number."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import ZERO, Dim
@@ -11,7 +10,6 @@ from lmmdsl.types.tensor import DType, TensorType
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Slice(Op):
     """`x[:, start:stop]` along one axis; negative bounds count from the end.
 
@@ -71,7 +69,6 @@ def _from_start(bound: Dim, size: Dim) -> Dim:
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Select(Op):
     """`x[:, index]`: one place of an axis, which goes.
 
@@ -107,7 +104,6 @@ class Select(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class IndexSelect(Op):
     """`x[:, places]`: the places of an axis in the order of `places`, whose axes stand in its stead.
 
@@ -135,7 +131,6 @@ class IndexSelect(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Gather(Op):
     """y[i][j][k] = x[i][places[i][j][k]][k] for axis 1: one place of the axis for every element.
 

@@ -36,7 +36,6 @@ class Variadic(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Concat(Variadic):
     """Tensors one after another along an axis.
 
@@ -75,7 +74,6 @@ class Concat(Variadic):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Stack(Variadic):
     """Tensors of one shape along a new axis.
 
@@ -119,7 +117,6 @@ class Stack(Variadic):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Split(Op):
     """Pieces of an axis: a number of equal ones, or one of each of the sizes listed.
 
@@ -186,7 +183,6 @@ class Split(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Expand(Op):
     """Repeat axes of size 1 (and add leading ones) up to a shape.
 
@@ -230,7 +226,6 @@ class Expand(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Pad(Op):
     """A constant in front of an axis and behind it.
 

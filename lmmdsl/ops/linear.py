@@ -1,7 +1,6 @@
 """Affine maps and matrix products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -13,7 +12,6 @@ from lmmdsl.types.tensor import DType, TensorType
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Linear(Op):
     """Affine map of the last axis: y = x W^T + b.
 
@@ -64,7 +62,6 @@ class Linear(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class MatMul(Op):
     """Matrix product over the last two axes; leading axes broadcast.
 

@@ -1,7 +1,6 @@
 """Normalisations over the last axis."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -12,7 +11,6 @@ from lmmdsl.types.tensor import DType, TensorType
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class LayerNorm(Op):
     """Zero mean and unit (biased) variance over the last axis, then scale and shift if given.
 
@@ -53,7 +51,6 @@ class LayerNorm(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class RmsNorm(Op):
     """Unit root mean square over the last axis, then scale; statistics in single precision.
 
@@ -99,7 +96,6 @@ class RmsNorm(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Normalize(Op):
     """x / max(length of x, eps) along an axis (L2).
 

@@ -1,7 +1,6 @@
 """Positions that are no angles: buckets of relative distances."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
@@ -12,7 +11,6 @@ MOST = 65536  # the table of buckets has one entry per distance
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class PositionBucket(Op):
     """Number of the bucket of a relative position (key minus query).
 

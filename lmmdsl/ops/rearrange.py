@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Any, ClassVar
 
@@ -43,7 +42,6 @@ def _group(inside: str, alone: str) -> tuple[str, ...]:
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Rearrange(Op):
     """Split, permute and merge axes: `rearrange(x, "b n (h d) -> b h n d", h = heads)`.
 

@@ -64,7 +64,6 @@ class Reduce(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Mean(Reduce):
     """Mean. Source: torch.mean; ONNX ReduceMean-18."""
 
@@ -72,7 +71,6 @@ class Mean(Reduce):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Sum(Reduce):
     """Sum; conditions are counted. Source: torch.sum; ONNX ReduceSum-13."""
 
@@ -94,7 +92,6 @@ class Sum(Reduce):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Max(Reduce):
     """Largest. Source: torch.amax; ONNX ReduceMax-18."""
 
@@ -104,7 +101,6 @@ class Max(Reduce):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Min(Reduce):
     """Smallest. Source: torch.amin; ONNX ReduceMin-18."""
 
@@ -114,7 +110,6 @@ class Min(Reduce):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Var(Reduce):
     """Variance: mean square of the distance to the mean, or the sum over n - `correction` instead of n.
 
@@ -160,7 +155,6 @@ class Along(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Softmax(Along):
     """exp(x) / sum(exp(x)). Source: torch.softmax; ONNX Softmax-13."""
 
@@ -174,7 +168,6 @@ class Softmax(Along):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class CumSum(Along):
     """Running sum; conditions are counted. Source: torch.cumsum; ONNX CumSum-14."""
 
@@ -196,7 +189,6 @@ class CumSum(Along):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class ArgMax(Op):
     """Place of the largest along an axis, the first of equals. Source: torch.argmax; ONNX ArgMax-13."""
 
@@ -220,7 +212,6 @@ class ArgMax(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class TopK(Op):
     """The k largest along an axis in falling order, and their places.
 

@@ -1,7 +1,6 @@
 """Rotary positions: tables of cosines and sines, and the rotation of queries and keys."""
 
 import struct
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.dims.expr import Dim
@@ -14,7 +13,6 @@ WIDEST = 65536  # channels of a head
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Rotary(Op):
     """Cosines and sines of position * theta ** (-2 i / dim), i < dim / 2, computed in float32.
 
@@ -66,7 +64,6 @@ def _single(value: float) -> float:
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Rotate(Op):
     """Rotate pairs of channels by the angles of each token; channels beyond 2 r pass through.
 

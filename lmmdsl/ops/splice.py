@@ -1,6 +1,5 @@
 """Putting rows in their place."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lmmdsl.ops.axes import given, known
@@ -10,7 +9,6 @@ from lmmdsl.types.tensor import DType
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Splice(Op):
     """Replace embeddings: the k-th marked position, row by row of the batch, takes row k.
 

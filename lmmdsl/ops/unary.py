@@ -30,7 +30,6 @@ class Unary(Op):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Relu(Unary):
     """max(x, 0). Source: torch.nn.functional.relu; ONNX Relu-14."""
 
@@ -38,7 +37,6 @@ class Relu(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Sigmoid(Unary):
     """1 / (1 + exp(-x)). Source: torch.sigmoid; ONNX Sigmoid-13."""
 
@@ -46,7 +44,6 @@ class Sigmoid(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Tanh(Unary):
     """Hyperbolic tangent. Source: torch.tanh; ONNX Tanh-13."""
 
@@ -54,7 +51,6 @@ class Tanh(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Silu(Unary):
     """x * sigmoid(x). Source: torch.nn.functional.silu; ONNX Sigmoid-13 and Mul-14, which runtimes fuse."""
 
@@ -65,7 +61,6 @@ class Silu(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class QuickGelu(Unary):
     """x * sigmoid(1.702 x). Source: arXiv 1606.08415 section 2; com.microsoft QuickGelu."""
 
@@ -82,7 +77,6 @@ class QuickGelu(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Gelu(Unary):
     """Gaussian error linear unit: `approximate` is `none` or `tanh`.
 
@@ -122,7 +116,6 @@ class Gelu(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Exp(Unary):
     """e ** x. Source: torch.exp; ONNX Exp-13."""
 
@@ -130,7 +123,6 @@ class Exp(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Log(Unary):
     """Natural logarithm. Source: torch.log; ONNX Log-13."""
 
@@ -139,7 +131,6 @@ class Log(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Sqrt(Unary):
     """Square root. Source: torch.sqrt; ONNX Sqrt-13."""
 
@@ -148,7 +139,6 @@ class Sqrt(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Rsqrt(Unary):
     """1 / sqrt(x). Source: torch.rsqrt; ONNX Sqrt-13 and Reciprocal-13."""
 
@@ -160,7 +150,6 @@ class Rsqrt(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Sin(Unary):
     """Sine. Source: torch.sin; ONNX Sin-7."""
 
@@ -168,7 +157,6 @@ class Sin(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Cos(Unary):
     """Cosine. Source: torch.cos; ONNX Cos-7."""
 
@@ -185,7 +173,6 @@ class Signed(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Neg(Signed):
     """-x. Source: torch.neg; ONNX Neg-13."""
 
@@ -193,7 +180,6 @@ class Neg(Signed):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Abs(Signed):
     """|x|. Source: torch.abs; ONNX Abs-13."""
 
@@ -201,7 +187,6 @@ class Abs(Signed):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Square(Signed):
     """x * x. Source: torch.square; ONNX Mul-14."""
 
@@ -212,7 +197,6 @@ class Square(Signed):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Floor(Unary):
     """The largest whole number not above x. Source: torch.floor; ONNX Floor-13."""
 
@@ -220,7 +204,6 @@ class Floor(Unary):
 
 
 @op
-@dataclass(frozen=True, kw_only=True)
 class Clamp(Signed):
     """x, but no less than `low` and no more than `high`.
 

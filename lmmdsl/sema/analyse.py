@@ -72,7 +72,8 @@ def analyse(
     except Exhausted:
         return None
     except TooComplex as error:
-        sink.add(BadValue(at=block.name_span, what="a size of this model", problem=str(error)))
+        start = Span(source, 0, 0)
+        sink.add(BadValue(at=start, what="a size of this model", problem=str(error)))
         return None
     except RecursionError:
         sink.add(TooDeep(at=Span(source, 0, 0), limit=MAX_DEPTH, chain=()))
