@@ -142,7 +142,19 @@ class Generation(nn.Module):
                 CPU it is `options={"freezing": True, "max_autotune": True}`, which takes a minute
                 or two and keeps its own copy of the weights: load them first.
         """
-        self._compiled_step = torch.compile(self.step, fullgraph=True, dynamic=False, **options)
+        step = torch.compile(self.step, fullgraph=True, dynamic=False, **options)
+        self._compiled_step = step
+        if (options.get("options") or {}).get("freezing"):
+            self._compiled_step = self._freezing(step)
+
+    def _freezing(self, step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Let a compiled step treat weights as constants; the tracer reads this globally."""
+
+        def run(*inputs: Any) -> Tensor:
+            with torch._inductor.config.patch(freezing=True):
+                return step(*inputs)
+
+        return run
 
     def optimize_for_cpu(self) -> None:
         """Pack the weights of all linear layers for oneDNN's kernels; for inference only.
