@@ -80,7 +80,9 @@ class Models(Blocks):
     def define(
         self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
     ) -> object:
-        """Work out one named item, with the overrides that name it."""
+        """Work out one named item, with the overrides that name it if it is the model's own."""
+        if ctx.encoder is None:  # inside a block, whose items may be called as the model's are
+            return super().define(item, ctx, body)
         if isinstance(item, ast.Let) and (override := self.overrides.take((item.name,))):
             item = replace(item, value=override.value)
         if isinstance(item, ast.PartDecl):
