@@ -6,10 +6,18 @@ outputs by name, from one backend).
 
 from types import ModuleType
 
-from goldens_adapters import clip, llama, llava
+from goldens_adapters import blip2, clip, eva, llama, llava, minigpt4, opt
 from goldens_adapters.case import BadCase, Case
 
-ADAPTERS: tuple[ModuleType, ...] = (llava, clip, llama)
+ADAPTERS: tuple[ModuleType, ...] = (
+    llava,
+    clip,
+    eva,
+    llama,
+    opt,
+    blip2,
+    minigpt4,
+)
 
 
 def find_adapter(case: Case) -> ModuleType:

@@ -1,0 +1,68 @@
+"""Parameters of the specs at full size equal those of the published models, counted without allocating them."""
+
+import pytest
+
+from tests.support.programs import shipped, written
+
+EVA = """
+from std.vision.eva import EvaVit
+
+model Tower {{
+  encoder vision: EvaVit(
+    image_size = {size}, patch_size = 14, width = 1408, depth = 39, heads = 16, mlp_width = 6144
+  )
+
+  flow run(image: [B, 3, {size}, {size}]) -> [B, {tokens}, 1408] {{
+    return vision(image)
+  }}
+}}
+"""
+
+
+def count(definition, prefix=""):
+    """Parameters in use below a path."""
+    total = 0
+    for path, param in definition.params():
+        if path == prefix or path.startswith(f"{prefix}.") or not prefix:
+            size = 1
+            for axis in param.shape:
+                size *= axis.value
+            total += size
+    return total
+
+
+PARTS = [
+    ("blip2", None, "vision", 985_894_528),
+    ("blip2", None, "norm", 2_816),
+    ("blip2", None, "qformer", 105_137_664 + 24_576),
+    ("blip2", None, "proj", 1_968_640),
+    ("blip2", None, "llm", 2_651_596_800),
+    ("blip2", None, "", 3_744_625_024),
+    ("blip2", "6.7b", "proj", 3_149_824),
+    ("blip2", "6.7b", "llm", 6_658_473_984),
+    ("blip2", "6.7b", "llm.layers.0", 201_379_840),
+    ("blip2", "6.7b", "", 7_752_683_392),
+    ("blip2", "2.7b-coco", "vision", 986_485_888),
+    ("blip2", "2.7b-hf", "", 3_744_761_856),
+    ("blip2", "6.7b-hf", "", 7_752_869_376),
+    ("minigpt_v1", None, "", 14_110_861_184),
+    ("minigpt_v1", None, "proj", 3_937_280),
+    ("minigpt_v1", "7b", "", 7_832_625_024),
+    ("minigpt_v1", "7b-v0", "", 7_832_633_216),
+    ("minigpt_v1", "13b-v0", "", 14_110_871_424),
+    ("minigpt_v1_llama2", None, "proj", 23_072_768),
+    ("minigpt_v1_llama2", None, "", 7_747_385_728),
+]
+
+
+@pytest.mark.parametrize(("spec", "variant", "part", "wanted"), PARTS)
+def test_part_has_as_many_parameters_as_published(spec, variant, part, wanted):
+    assert count(shipped(spec, variant).root, part) == wanted
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens", "wanted"),
+    [(224, 257, 985_894_528), (364, 677, 986_485_888), (448, 1025, 986_975_872)],
+)
+def test_eva_tower_has_as_many_parameters_as_published(size, tokens, wanted):
+    assert count(written(EVA.format(size=size, tokens=tokens)).root) == wanted

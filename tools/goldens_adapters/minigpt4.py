@@ -1,0 +1,51 @@
+"""MiniGPT-4, whole, with and without its Q-Former: the specs of this repository at the sizes of the case."""
+
+import numpy as np
+
+import lmmdsl
+from goldens_adapters import whole
+from goldens_adapters.case import Case
+from goldens_adapters.eva import eva_settings
+from goldens_adapters.model import Outputs, Runner, compile_text
+from goldens_adapters.qformer import qformer_settings
+from goldens_adapters.words import demand, llama_settings
+
+NAME = "minigpt4"
+RESULTS = {
+    "vision_features": "norm(vision(image))",
+    "query_output": "image |> vision |> norm |> qformer",
+}
+
+
+def accepts(case: Case) -> bool:
+    """Whether a case is about a whole MiniGPT-4."""
+    return case.system == "minigpt4" and case.part == "whole"
+
+
+def build(case: Case) -> lmmdsl.Spec:
+    """The spec with the sizes of the case, and a flow that shows what the encoder gives."""
+    connector = case.config("connector")
+    demand(connector, projection="linear", projection_bias=True)
+    settings = whole.settings_of(
+        vision=eva_settings(case.config("vision")),
+        norm=whole.norm_settings(connector),
+        llm=llama_settings(case.config("llm")),
+    )
+    settings |= whole.token_settings(case.config("layout"))
+    if connector["kind"] == "qformer":
+        name = "minigpt_v1.lmm"
+        settings |= whole.settings_of(qformer=qformer_settings(connector))
+    else:
+        demand(connector, kind="token_merge_linear", drop_class_token=True)
+        name = "minigpt_v1_llama2.lmm"
+        settings["merged"] = connector["merge"]
+    return compile_text(whole.read_spec(name, RESULTS, case), settings)
+
+
+def run(case: Case, runner: Runner) -> Outputs:
+    """All outputs of a case. Where a row is padded on the left, the reference embeds zeros."""
+    outputs = whole.run(case, runner, RESULTS)
+    ids = case.inputs["input_ids"]
+    mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
+    begun = np.maximum.accumulate(mask, axis=1)
+    return outputs | {"inputs_embeds": np.where(begun[..., None], outputs["inputs_embeds"], 0)}
