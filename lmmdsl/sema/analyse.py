@@ -12,7 +12,7 @@ from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
 from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
-from lmmdsl.graph.ir import Definition
+from lmmdsl.graph.ir import Definition, Instance
 from lmmdsl.graph.program import Layout, Program, Slot
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.blocks import Body
@@ -26,6 +26,7 @@ from lmmdsl.sema.sections import (
     build_stage,
     build_weights,
     check_inject,
+    check_size,
 )
 from lmmdsl.sema.values import Scope
 from lmmdsl.sema.variants import check_variants
@@ -143,7 +144,7 @@ class Analysis:
             block=self.block.name, binding={}, doc=self.block.doc, span=self.block.span, parts=body.parts,
             methods=methods, values=body.values, declared=declared_names(self.block.items),
         )  # fmt: skip
-        preprocess = self._preprocess()
+        preprocess = self._preprocess(body)
         stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
         self._check_names()
         weights = tuple(
@@ -177,7 +178,7 @@ class Analysis:
             spec_hash=_hash(self.source, variant, self.overrides),
         )
 
-    def _preprocess(self) -> Mapping[str, Mapping[str, object]]:
+    def _preprocess(self, body: Body) -> Mapping[str, Mapping[str, object]]:
         found: dict[str, Mapping[str, object]] = {}
         for item in self.items(ast.Section):
             if item.kind == "preprocess":
@@ -189,6 +190,9 @@ class Analysis:
                         )
                     )
                 found[item.name] = build_preprocess(item, self.ctx)
+                part = body.parts.get(item.name)
+                if isinstance(part, Instance):
+                    check_size(item, part.definition, self.ctx)
         return found
 
     def _check_later(self) -> None:

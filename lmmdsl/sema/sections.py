@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.inject import SelectorMatchesNothing
+from lmmdsl.diag.codes.layout import PreprocessSize
 from lmmdsl.diag.codes.types import UnknownSetting
 from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart
 from lmmdsl.diag.suggest import within
@@ -126,6 +127,22 @@ def build_preprocess(item: ast.Section, ctx: Context) -> Mapping[str, object]:
         if not isinstance(value, Poison):
             found[setting.name] = _plain(value)
     return found
+
+
+def check_size(item: ast.Section, encoder: Definition, ctx: Context) -> None:
+    """Compare the size that preprocessing gives with the one that an encoder takes.
+
+    Reports:
+        E0511 when they differ.
+    """
+    graph = encoder.methods.get("forward")
+    taken = graph.type_of(graph.inputs[0]).shape[-1] if graph and graph.inputs else None
+    for setting in item.settings:
+        resized = expr.evaluate(setting.value, ctx) if setting.name == "resize" else None
+        if isinstance(resized, Dim) and isinstance(taken, Dim) and taken.is_const and resized != taken:
+            ctx.sink.add(
+                PreprocessSize(at=setting.value.span, part=item.name, resized=resized, taken=taken)
+            )
 
 
 def _plain(value: object) -> object:

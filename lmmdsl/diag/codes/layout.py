@@ -273,3 +273,35 @@ class NoLoss(Located):
     def helps(self) -> tuple[str, ...]:
         """Show the mark."""
         return ("mark the text to learn: `{answer: loss}`",)
+
+
+@diagnostic("E0511", "preprocess-size", "pictures are resized to another size than the encoder takes")
+class PreprocessSize(Located):
+    """Preprocessing must give pictures of the size that the encoder reads.
+
+    Wrong:
+        encoder vision: Vit(image_size = 336)
+        preprocess vision { resize = 224 }
+    Right:
+        preprocess vision { resize = vision.image_size }
+    """
+
+    part: str
+    resized: Dim
+    taken: Dim
+
+    def message(self) -> str:
+        """Show both sizes."""
+        return f"pictures are resized to {self.resized}, but `{self.part}` takes {self.taken}"
+
+    def here(self) -> str:
+        """Show the size that preprocessing gives."""
+        return f"resized to {self.resized}"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark where the encoder's size was written."""
+        return comes_from((self.taken,), but=(self.primary,))
+
+    def helps(self) -> tuple[str, ...]:
+        """Point at the encoder's own number."""
+        return (f"take the size from the encoder, such as `resize = {self.part}.image_size`",)
