@@ -109,11 +109,19 @@ class ClassWriter:
     def _layers(self, name: str, layers: tuple[Definition, ...]) -> str:
         if len(set(layers)) == 1:
             return self._equal_layers(name, layers)
+        period = _period(layers)
+        if len(layers) > period and not any(map(self._is_special, layers)):
+            turn = ", ".join(self.names[id(layer)] for layer in layers[:period])
+            return f"[layer() for _ in range({len(layers) // period}) for layer in ({turn})]"
         entries, total = [], 0
         for layer in layers:
             entries.append(self.make(layer, self._entry(name, total)))
             total += self.slots.count(layer)
         return f"[{', '.join(entries)}]"
+
+    def _is_special(self, definition: Definition) -> bool:
+        """Whether an instance needs more than the name of its class."""
+        return leaf_module(definition) is not None or self.takes_layer(definition)
 
     def _equal_layers(self, name: str, layers: tuple[Definition, ...]) -> str:
         layer, count = layers[0], len(layers)
@@ -175,6 +183,13 @@ class ClassWriter:
 def attribute_method(name: str) -> str:
     """A method's name; `forward` is the one that a call runs."""
     return name if name == "forward" else attribute(name)
+
+
+def _period(layers: tuple[Definition, ...]) -> int:
+    """After how many layers a stack repeats; its length where it does not."""
+    count = len(layers)
+    sizes = (size for size in range(1, count) if count % size == 0)
+    return next((size for size in sizes if layers == layers[:size] * (count // size)), count)
 
 
 def def_lines(name: str, arguments: list[str], result: str) -> list[str]:

@@ -115,14 +115,18 @@ def _rare_text(node: ast.expr) -> str:
             return show(left, 4) + "".join(f" {_COMPARE[type(o)]} {show(x, 4)}" for o, x in pairs)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return f"{show(body, 1)} if {show(test, 1)} else {show(orelse)}"
-        case ast.ListComp(elt=element, generators=[ast.comprehension(target=target, iter=items)]):
-            return f"[{show(element)} for {show(target)} in {show(items)}]"
+        case ast.ListComp(elt=element, generators=loops):
+            return f"[{' '.join([show(element), *map(_loop, loops)])}]"
     raise NotImplementedError(ast.dump(node))
 
 
 def quoted(text: str) -> str:
     """A string in double quotes."""
     return '"' + repr(text)[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+
+
+def _loop(loop: ast.comprehension) -> str:
+    return f"for {show(loop.target)} in {show(loop.iter)}"
 
 
 def _binary(node: ast.BinOp) -> str:
@@ -171,14 +175,17 @@ def statement(head: str, text: str, comment: str = "", *, indent: int) -> list[s
     if len(line) <= WIDTH:
         return [line]
     match node:
+        case ast.Call(func=func, args=[argument], keywords=[]):
+            inner = statement("", show(argument), indent=indent + 4)
+            return [f"{' ' * indent}{head}{show(func, _ATOM)}(", *inner, f"{' ' * indent}){tail}"]
         case ast.Call(func=func) if node.args or node.keywords:
             start, parts, end = f"{show(func, _ATOM)}(", _arguments(node), ")"
         case ast.List(elts=items) if items:
             start, parts, end = "[", list(map(show, items)), "]"
         case ast.Tuple(elts=items) if items:
             start, parts, end = "(", list(map(show, items)), ")"
-        case ast.ListComp(elt=element, generators=[loop]):
-            parts = [show(element), f"for {show(loop.target)} in {show(loop.iter)}"]
+        case ast.ListComp(elt=element, generators=loops):
+            parts = [show(element), *map(_loop, loops)]
             return _block(f"{head}[", parts, f"]{tail}", indent, "")
         case ast.BinOp():
             return _block(f"{head}(", _operands(node), f"){tail}", indent, "")
