@@ -52,6 +52,11 @@ PARTS = [
     ("minigpt_v1", "13b-v0", "", 14_110_871_424),
     ("minigpt_v1_llama2", None, "proj", 23_072_768),
     ("minigpt_v1_llama2", None, "", 7_747_385_728),
+    ("mplug_owl", None, "vision", 303_179_776),
+    ("mplug_owl", None, "abstractor", 81_408_000 + 65_536),
+    ("mplug_owl", None, "abstractor.layers.0", 12_867_584),
+    ("mplug_owl", None, "llm", 6_738_415_616),
+    ("mplug_owl", None, "", 7_123_068_928),
 ]
 
 

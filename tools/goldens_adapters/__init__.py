@@ -6,7 +6,7 @@ outputs by name, from one backend).
 
 from types import ModuleType
 
-from goldens_adapters import blip2, clip, eva, llama, llava, minigpt4, opt
+from goldens_adapters import blip2, clip, eva, llama, llava, minigpt4, mplug_owl, opt
 from goldens_adapters.case import BadCase, Case
 
 ADAPTERS: tuple[ModuleType, ...] = (
@@ -17,6 +17,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     opt,
     blip2,
     minigpt4,
+    mplug_owl,
 )
 
 
