@@ -1,1 +1,1 @@
-"""PyTorch: a program to one standalone source file, and that file imported."""
+"""PyTorch: readable source, the module it makes when imported, and its weights."""
