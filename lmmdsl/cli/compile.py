@@ -26,13 +26,14 @@ class Wish:
     naming: str | None
     profile: str
     dtype: str
+    level: int
 
 
 def _torch(spec: Spec, wish: Wish) -> Path:
     """A file when the name ends in `.py`, else a folder that gets `modeling_<name>.py`."""
     named = wish.target.suffix == ".py" or str(wish.target) == options.STANDARD_INPUT
     name = f"modeling_{spec.program.name.lower()}.py"
-    return _write_text(wish.target if named else wish.target / name, spec.to_source())
+    return _write_text(wish.target if named else wish.target / name, spec.to_source(level=wish.level))
 
 
 def _write_text(target: Path, text: str) -> Path:
@@ -93,16 +94,28 @@ TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
     help="onnx: element kind.",
 )  # fmt: skip
+@click.option(
+    "-O", "level", type=click.IntRange(0, 1), default=0, show_default=True,
+    help="torch: 1 fuses parallel linear layers (q, k, v; gate, up).",
+)  # fmt: skip
 def command(
     spec: str, variant: str | None, settings: Settings, form: str,
-    target: Path, weights: str | None, naming: str | None, profile: str, dtype: str,
+    target: Path, weights: str | None, naming: str | None, profile: str, dtype: str, level: int,
 ) -> None:  # fmt: skip
     """Compile SPEC to PyTorch source, an ONNX package or a picture."""
     if weights and form != "onnx":
         raise click.UsageError(f"--weights has no meaning for --to {form}")
+    if level and form != "torch":
+        raise click.UsageError(f"-O has no meaning for --to {form}")
     loaded = load_spec(spec, variant, settings)
     wish = Wish(
-        target=target, form=form, weights=weights, naming=naming, profile=profile, dtype=dtype
+        target=target,
+        form=form,
+        weights=weights,
+        naming=naming,
+        profile=profile,
+        dtype=dtype,
+        level=level,
     )
     written = TARGETS[form](loaded, wish)
     if str(target) != options.STANDARD_INPUT:

@@ -88,14 +88,27 @@ class Spec:
         variant = f", variant={self.program.variant!r}" if self.program.variant else ""
         return f"Spec({self.program.name!r}{variant})"
 
-    def to_source(self) -> str:
-        """Give the PyTorch source of the model: one file that needs nothing but torch."""
-        return products.emit_source(self.program)
+    def to_source(self, *, level: int = 0) -> str:
+        """Give the PyTorch source of the model: one file that needs nothing but torch.
 
-    def to_torch(self, *, dtype: Any = None, device: Any = None, folder: Path | None = None) -> Any:
+        Args:
+            level: 0 as the spec is written, 1 with parallel linear layers fused (`lmmc compile -O1`).
+        """
+        return products.emit_source(self.program, level)
+
+    def to_torch(
+        self,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        folder: Path | None = None,
+        level: int = 0,
+    ) -> Any:
         """Make the PyTorch module: the emitted source, imported.
 
         Args:
+            level: 0 as the spec is written, 1 with parallel linear layers fused. Weights load and save under the
+                same names either way.
             dtype: a `torch.dtype` for the parameters; None takes torch's default.
             device: where to make them; `meta` makes none.
             folder: where the source goes; None takes a private folder of the user.
@@ -103,7 +116,9 @@ class Spec:
         Returns:
             A `torch.nn.Module` with random weights; `source_file` names its source.
         """
-        return products.build_module(self.program, dtype=dtype, device=device, folder=folder)
+        return products.build_module(
+            self.program, dtype=dtype, device=device, folder=folder, level=level
+        )
 
     def to_onnx(
         self,

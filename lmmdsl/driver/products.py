@@ -14,6 +14,7 @@ from lmmdsl.diag.codes.project import LibraryMissing
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import new_folder
 from lmmdsl.graph.program import Program
+from lmmdsl.passes.fuse import fuse_program
 
 AnyPath = str | os.PathLike[str]
 
@@ -79,12 +80,12 @@ def build_module(program: Program, **options: Any) -> Any:
     return module.build_module(program, **options)
 
 
-def emit_source(program: Program) -> str:
+def emit_source(program: Program, level: int = 0) -> str:
     """The PyTorch source of a program: one file that needs nothing but torch."""
     with needs("torch"):
         from lmmdsl.backends.torch import source
 
-    return source.emit_source(program)
+    return source.emit_source(fuse_program(program) if level else program)
 
 
 def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **options: Any) -> Any:

@@ -131,6 +131,9 @@ class Blocks(Functions):
         inner = Context(ctx.state, scope)
         self.items(block.items, inner, body, at)
         for method in body.methods:
+            if method.name in scope.declared:
+                first = scope.declared[method.name]
+                ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=first))
             scope.names.setdefault(method.name, FunctionRef(method, scope))
         methods: dict[str, Graph] = {}
         for method in body.methods:
