@@ -10,7 +10,7 @@ from tests.support.programs import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = ROOT / "tests" / "data" / "goldens"
-SAVED = ["mplug_owl-encoder-a", "mplug_owl-connector-a", "mplug_owl-model-a"]
+SAVED = ["mplug_owl-encoder-a", "mplug_owl-connector-a", "mplug_owl-model-a", "internlm_7b-llm-a"]
 
 OWL = {
     "query_tokens": (1, 64, 1024),

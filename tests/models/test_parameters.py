@@ -18,6 +18,17 @@ model Tower {{
 }}
 """
 
+INTERNLM = """
+from std.llm.llama import Llama
+
+model Alone {{
+  llm llm: Llama(
+    width = 4096, depth = 32, heads = 32, mlp_width = 11008, vocab = {vocab}, context = 2048,
+    norm_eps = 1e-6, qkv_biased = true, out_biased = true
+  )
+}}
+"""
+
 
 def count(definition, prefix=""):
     """Parameters in use below a path."""
@@ -45,6 +56,7 @@ PARTS = [
     ("blip2", "2.7b-coco", "vision", 986_485_888),
     ("blip2", "2.7b-hf", "", 3_744_761_856),
     ("blip2", "6.7b-hf", "", 7_752_869_376),
+    ("blip2_stage1", None, "qformer", 186_282_811 + 24_576),
     ("minigpt_v1", None, "", 14_110_861_184),
     ("minigpt_v1", None, "proj", 3_937_280),
     ("minigpt_v1", "7b", "", 7_832_625_024),
@@ -71,3 +83,8 @@ def test_part_has_as_many_parameters_as_published(spec, variant, part, wanted):
 )
 def test_eva_tower_has_as_many_parameters_as_published(size, tokens, wanted):
     assert count(written(EVA.format(size=size, tokens=tokens)).root) == wanted
+
+
+@pytest.mark.parametrize(("vocab", "wanted"), [(103168, 7_321_948_160), (103170, 7_321_964_544)])
+def test_internlm_has_as_many_parameters_as_published(vocab, wanted):
+    assert count(written(INTERNLM.format(vocab=vocab)).root) == wanted

@@ -6,7 +6,18 @@ outputs by name, from one backend).
 
 from types import ModuleType
 
-from goldens_adapters import blip2, clip, eva, llama, llava, minigpt4, mplug_owl, opt
+from goldens_adapters import (
+    blip2,
+    clip,
+    eva,
+    internlm,
+    llama,
+    llava,
+    minigpt4,
+    mplug_owl,
+    opt,
+    qformer,
+)
 from goldens_adapters.case import BadCase, Case
 
 ADAPTERS: tuple[ModuleType, ...] = (
@@ -16,8 +27,10 @@ ADAPTERS: tuple[ModuleType, ...] = (
     llama,
     opt,
     blip2,
+    qformer,
     minigpt4,
     mplug_owl,
+    internlm,
 )
 
 
