@@ -132,6 +132,8 @@ def member(base: object, expression: ast.Member, ctx: Context) -> object:
             return POISON
         case PartRef() if not base.stack:
             return _part_member(base, name, at, ctx)
+        case PartRef() if all(name in layer.methods for layer in base.definitions):
+            return MethodRef(base, name)
         case Called():
             if name in base.exposed:
                 return base.exposed[name]
