@@ -34,7 +34,8 @@ class Package:
             chosen = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in known]
             self.sessions[component] = ort.InferenceSession(file, self.options, providers=chosen)
         session = self.sessions[component]
-        given = {item.name: feeds[item.name] for item in session.get_inputs() if item.name in feeds}
+        wanted = [item.name for item in session.get_inputs() if item.name in feeds]
+        given = {name: _as_numbers(feeds[name]) for name in wanted}
         names = [item.name for item in session.get_outputs()]
         return dict(zip(names, session.run(names, given), strict=True))
 
@@ -83,6 +84,11 @@ class Package:
                 np.pad(mask, ((0, 0), (0, 1)), constant_values=1),
             )
         return made
+
+
+def _as_numbers(value: Array) -> Array:
+    """Masks go in as whole numbers."""
+    return value.astype(np.int64) if value.dtype == np.bool_ else value
 
 
 if __name__ == "__main__":

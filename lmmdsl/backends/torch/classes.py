@@ -84,7 +84,7 @@ class ClassWriter:
                 )
 
     def _param(self, part: Param) -> list[str]:
-        shape = ", ".join(map(str, part.shape))
+        shape = ", ".join(map(str, part.shape)) or "()"  # of one number
         start = _INITIAL[part.init].format(shape=shape)
         name = attribute(part.name)
         if part.trained:
