@@ -117,7 +117,7 @@ def run(case: Case, runner: Runner) -> Outputs:
     image = case.inputs["image_features"].astype(np.float32)
     ids = case.inputs["text_ids"].astype(np.int64)
     keys = case.inputs["text_mask"].astype(bool)
-    inputs = {"image": image, "ids": ids, "keys": keys}
+    inputs: Outputs = {"image": image, "ids": ids, "keys": keys}
     begun = ids.copy()
     begun[:, 0] = connector["decoder_start_id"]
     both = np.concatenate([np.ones((len(ids), connector["queries"]), bool), keys], axis=1)

@@ -46,14 +46,15 @@ def settings_of(**parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def token_settings(layout: Mapping[str, Any]) -> dict[str, int]:
-    """Ids of the named tokens that every spec has."""
+    """Ids of the named tokens that every spec has; nothing here depends on where an answer ends."""
     names = {"bos": ("bos_id",), "image": ("image_token_id", "image_placeholder_id")}
-    return {
+    found = {
         f"vocab.{name}": layout[key]
         for name, keys in names.items()
         for key in keys
         if key in layout
     }
+    return found | {"vocab.eos": layout.get("eos_id", layout["bos_id"])}
 
 
 def norm_settings(connector: Mapping[str, Any]) -> dict[str, Any]:
