@@ -51,12 +51,12 @@ def elaborate_method(method: ast.Method, ctx: Context) -> Graph | None:
     return graph.finish(outputs, method.span, method.doc)
 
 
-def run(body: Iterable[object], ctx: Context, results: Results) -> None:
+def run(body: Iterable[ast.Syntax], ctx: Context, results: Results) -> None:
     """Run statements in order; stops at `return`."""
     for statement in body:
         if results.returned is not None:
             return
-        ctx.state.step(statement.span)  # type: ignore[attr-defined]
+        ctx.state.step(statement.span)
         match statement:
             case ast.Assign():
                 _assign(statement, ctx)

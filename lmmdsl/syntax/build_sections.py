@@ -96,8 +96,8 @@ class SectionBuilder(Transformer[Any, Any]):
         ]
         return ast.Selector(span=self.at(meta), steps=tuple(steps))
 
-    def selector(self, meta: Meta, children: list[Any]) -> ast.Selector:
-        return children[0]  # type: ignore[no-any-return]
+    def selector(self, meta: Meta, children: list[ast.Selector]) -> ast.Selector:
+        return children[0]
 
     def step_some(self, meta: Meta, children: list[Any]) -> ast.Step:
         return ast.Step(span=self.at(meta), names=(), some=tuple(children))
@@ -124,8 +124,8 @@ class SectionBuilder(Transformer[Any, Any]):
     def inject_on(self, meta: Meta, children: list[Any]) -> str:
         return str(children[0])
 
-    def inject_where(self, meta: Meta, children: list[Any]) -> ast.SeesRule:
-        return children[0]  # type: ignore[no-any-return]
+    def inject_where(self, meta: Meta, children: list[ast.SeesRule]) -> ast.SeesRule:
+        return children[0]
 
     def inject_body(self, meta: Meta, children: list[Any]) -> ast.Inject:
         verb, selector, on, *body, where = children

@@ -5,13 +5,15 @@ one slip costs one declaration and every other mistake is still reported.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Literal, overload
 
 from lark import Token, Tree, UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from lark.exceptions import VisitError
 from lark.tree import Meta
 
 from lmmdsl.diag.codes.syntax import BadLiteral, SyntaxProblem, TooLarge
+from lmmdsl.diag.model import Diagnostic
 from lmmdsl.diag.sink import Sink
 from lmmdsl.syntax import ast
 from lmmdsl.syntax.build import Builder
@@ -56,20 +58,20 @@ def parse_module(file: SourceFile, sink: Sink) -> ast.Module:
     if deep := _too_deep(file):
         sink.add(TooLarge(at=deep, what="levels of nesting", limit=MAX_NESTING))
         return empty
-    module, problem = _parse_piece(file, 0, len(file.text))
-    if module is not None:
-        return module
+    found = _parse(file, 0, len(file.text), "start")
+    if not isinstance(found, Diagnostic):
+        return found
     pieces = list(_pieces(file.text))
     if len(pieces) <= 1:
-        sink.add(problem)
+        sink.add(found)
         return empty
     parsed = []
     for start, end in pieces:
-        module, problem = _parse_piece(file, start, end)
-        if module is None:
-            sink.add(problem)
+        found = _parse(file, start, end, "start")
+        if isinstance(found, Diagnostic):
+            sink.add(found)
         else:
-            parsed.append(module)
+            parsed.append(found)
     return ast.Module(
         span=whole,
         doc=next((m.doc for m in parsed if m.doc), ""),
@@ -84,39 +86,44 @@ def parse_expression(file: SourceFile, sink: Sink) -> ast.Expr | None:
     if _too_deep(file) or len(file.text) > MAX_SOURCE:
         sink.add(TooLarge(at=Span(file, 0, 0), what="levels of nesting", limit=MAX_NESTING))
         return None
-    expression, problem = _parse(file, 0, len(file.text), "expr")
-    if expression is None:
-        sink.add(problem)
-    return expression  # type: ignore[return-value]
+    expression = _parse(file, 0, len(file.text), "expr")
+    if isinstance(expression, Diagnostic):
+        sink.add(expression)
+        return None
+    return expression
 
 
-def _parse_piece(file: SourceFile, start: int, end: int) -> tuple[ast.Module | None, SyntaxProblem]:
-    return _parse(file, start, end, "start")  # type: ignore[return-value]
+@overload
+def _parse(
+    file: SourceFile, start: int, end: int, rule: Literal["start"]
+) -> ast.Module | Diagnostic: ...
 
 
-def _parse(file: SourceFile, start: int, end: int, rule: str) -> tuple[object, SyntaxProblem]:
-    nothing = SyntaxProblem(at=Span(file, start, start), found="", expected=())
+@overload
+def _parse(
+    file: SourceFile, start: int, end: int, rule: Literal["expr"]
+) -> ast.Expr | Diagnostic: ...
+
+
+def _parse(file: SourceFile, start: int, end: int, rule: str) -> object:
+    """The tree of a piece of text, or why it does not parse."""
     try:
         tree = parse_tree(file.text[start:end], rule)
         if (deep := _deep_rule(tree)) is not None:
             place = Span(file, start + deep.start_pos, start + deep.end_pos)
-            what = "levels of operators and brackets"
-            return None, TooLarge(at=place, what=what, limit=MAX_RULES)  # type: ignore[return-value]
-        return Builder(file, start).transform(tree), nothing
+            return TooLarge(at=place, what="levels of operators and brackets", limit=MAX_RULES)
+        return Builder(file, start).transform(tree)
     except UnexpectedToken as error:
-        return None, _unexpected(file, start, end, error)
+        return _unexpected(file, start, end, error)
     except (UnexpectedCharacters, UnexpectedEOF) as error:
         at = min(start + max(error.pos_in_stream or 0, 0), end)
         found = file.text[at : at + 1]
         names = error.allowed if isinstance(error, UnexpectedCharacters) else error.expected
-        return None, SyntaxProblem(
-            at=Span(file, at, at + len(found)), found=found, expected=_expected(names or ())
-        )
+        span = Span(file, at, at + len(found))
+        return SyntaxProblem(at=span, found=found, expected=_expected(names or ()))
     except VisitError as error:
-        span = Span(file, start, start)
-        return None, BadLiteral(
-            at=_literal(error, file, start) or span, problem=str(error.orig_exc)
-        )  # type: ignore[return-value]
+        place = _literal(error, file, start) or Span(file, start, start)
+        return BadLiteral(at=place, problem=str(error.orig_exc))
 
 
 def _deep_rule(tree: Tree[Token]) -> Meta | None:
@@ -147,10 +154,10 @@ def _unexpected(file: SourceFile, start: int, end: int, error: UnexpectedToken) 
     return SyntaxProblem(at=at, found=found, expected=_expected(error.accepts or error.expected))
 
 
-def _expected(names: object) -> tuple[str, ...]:
+def _expected(names: Iterable[str]) -> tuple[str, ...]:
     """Readable names of the terminals that could stand here."""
     found = []
-    for name in sorted(names):  # type: ignore[call-overload]
+    for name in sorted(names):
         found.append(_NAMES.get(name) or _spelling(name))
     return tuple(dict.fromkeys(found))
 
