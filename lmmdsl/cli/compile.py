@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from lmmdsl.cli import options
 from lmmdsl.cli.specs import Settings, load_spec
@@ -33,7 +34,9 @@ def _torch(spec: Spec, wish: Wish) -> Path:
     """A file when the name ends in `.py`, else a folder that gets `modeling_<name>.py`."""
     named = wish.target.suffix == ".py" or str(wish.target) == options.STANDARD_INPUT
     name = f"modeling_{spec.program.name.lower()}.py"
-    return _write_text(wish.target if named else wish.target / name, spec.to_source(level=wish.level))
+    return _write_text(
+        wish.target if named else wish.target / name, spec.to_source(level=wish.level)
+    )
 
 
 def _write_text(target: Path, text: str) -> Path:
@@ -74,6 +77,21 @@ TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
 }
 
 
+ONLY_FOR = {
+    **dict.fromkeys(("weights", "naming", "profile", "dtype"), "onnx"),
+    "level": "torch",
+}
+
+
+def _refuse_idle_options(form: str) -> None:
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and ONLY_FOR.get(name, form) != form:
+            raise click.UsageError(f"{option.opts[0]} has no meaning for --to {form}")
+
+
 @click.command("compile")
 @options.spec
 @click.option(
@@ -103,10 +121,9 @@ def command(
     target: Path, weights: str | None, naming: str | None, profile: str, dtype: str, level: int,
 ) -> None:  # fmt: skip
     """Compile SPEC to PyTorch source, an ONNX package or a picture."""
-    if weights and form != "onnx":
-        raise click.UsageError(f"--weights has no meaning for --to {form}")
-    if level and form != "torch":
-        raise click.UsageError(f"-O has no meaning for --to {form}")
+    _refuse_idle_options(form)
+    if form == "onnx" and str(target) == options.STANDARD_INPUT:
+        raise click.UsageError("--to onnx writes a folder, not to standard output")
     loaded = load_spec(spec, variant, settings)
     wish = Wish(
         target=target,
