@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from lmmdsl.backends.dot.figure import Line
 from lmmdsl.backends.dot.signs import SIGNS, TIMES
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Apply, Definition, Graph, Instance, Node, Param, Stack, Value
+from lmmdsl.graph.ir import Apply, Definition, Instance, Node, Param, Stack
 from lmmdsl.passes.count import Parameters
 from lmmdsl.text.amount import short
 from lmmdsl.types.tensor import DType, TensorType
@@ -124,9 +124,3 @@ def sizes_of(definition: Definition) -> str:
     if "width" in binding:
         return f"{definition.block}, width {binding['width']}"
     return definition.block
-
-
-def is_new_shape(graph: Graph, value: Value) -> bool:
-    """Whether a value's shape differs from that of every tensor it is made from."""
-    sources = [source for source in graph.nodes[value.node].inputs if source]
-    return all(graph.type_of(source).shape != graph.type_of(value).shape for source in sources)

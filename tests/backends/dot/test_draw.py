@@ -156,6 +156,15 @@ def test_pictures_can_be_rendered(form):
 
 
 @pytest.mark.dot
+def test_pdf_does_not_hold_the_time_of_its_making():
+    pytest.importorskip("pygraphviz")
+
+    dates = re.findall(rb"D:(\d+)", render(draw(written(HOSTILE)), "pdf"))
+
+    assert dates == [b"19700101000000"]
+
+
+@pytest.mark.dot
 def test_hostile_texts_appear_as_they_are():
     pytest.importorskip("pygraphviz")
 
