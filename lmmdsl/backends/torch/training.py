@@ -50,6 +50,9 @@ class Stages(nn.Module):
             stage: name of the stage.
             weight_decay: of matrices; biases, norms and other vectors have none.
             rates: learning rates by part, where they differ from the optimizer's.
+
+        Raises:
+            ValueError: there is no such stage, or a rate is for a part that does not learn in it.
         """
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         for path, parameter in self.stage_parameters(stage).items():
@@ -59,6 +62,8 @@ class Stages(nn.Module):
             if rates is not None and part in rates:
                 new["lr"] = rates[part]
             groups.setdefault((part, decays), new)["params"].append(parameter)
+        if idle := set(rates or ()) - {part for part, _ in groups}:
+            raise ValueError(f"nothing learns in stage {stage!r} at the rate of {sorted(idle)}")
         return list(groups.values())
 
     def _owner(self, stage: str, path: str) -> str:

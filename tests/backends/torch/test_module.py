@@ -101,6 +101,11 @@ def test_parameter_groups_decay_matrices_only(net):
     assert count == len(net.stage_parameters("finetune"))
 
 
+def test_parameter_groups_refuse_a_rate_of_nothing(net):
+    with pytest.raises(ValueError, match=r"stage 'pretrain' at the rate of \['llm'\]"):
+        net.parameter_groups("pretrain", rates={"llm": 1e-3})
+
+
 def test_adapters_train_alone_and_change_nothing_at_first(compile_text, build):
     text = (SPECS / "llava_v1_5.lmm").read_text(encoding="utf-8")
     stage = "stage adapt { train proj  lora(rank = 3, alpha = 6) on llm.layers[*].attn.q }\n  variant 13b"
