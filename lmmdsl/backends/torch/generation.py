@@ -119,6 +119,8 @@ class Generation(nn.Module):
 
     def _room(self, used: int, wanted: int | None) -> int:
         """How many tokens to generate after a prompt of `used` tokens."""
+        if wanted is not None and wanted < 1:
+            raise ValueError(f"max_new_tokens is {wanted}, but must be 1 or more")
         room = wanted or 256 if self.CONTEXT is None else self.CONTEXT - used
         if room < (wanted or 1):
             raise ValueError(
@@ -220,6 +222,10 @@ class Sampler:
         seed: int | None,
         device: torch.device,
     ) -> None:
+        if temperature < 0 or (top_k is not None and top_k < 1):
+            raise ValueError("temperature must be 0 or more, top_k 1 or more")
+        if not temperature and (top_k is not None or top_p is not None):
+            raise ValueError("top_k and top_p need a temperature above 0")
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p

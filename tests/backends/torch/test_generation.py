@@ -111,8 +111,20 @@ def test_sampling_repeats_with_its_seed(net):
         (SHORT, False, {}, "16 placeholders, but there are no images"),
         (LONG, True, {}, "1 x 16 = 16 visual rows for 32 placeholders"),
         ([1, 2], False, {"max_new_tokens": 500}, "do not fit into a context of 256"),
+        ([1, 2], False, {"max_new_tokens": 0}, "must be 1 or more"),
+        ([1, 2], False, {"temperature": -1.0}, "must be 0 or more"),
+        ([1, 2], False, {"temperature": 1.0, "top_k": 0}, "top_k 1 or more"),
+        ([1, 2], False, {"top_p": 0.9}, "need a temperature above 0"),
     ],
-    ids=["no images", "too few images", "too long"],
+    ids=[
+        "no images",
+        "too few images",
+        "too long",
+        "no tokens",
+        "below zero",
+        "top 0",
+        "greedy",
+    ],
 )
 def test_prompts_that_cannot_work_are_refused(net, images, ids, with_images, options, problem):
     pixels = images[:1] if with_images else None
