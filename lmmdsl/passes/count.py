@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.solve import solve
 from lmmdsl.graph.ir import (
     Apply,
     Call,
@@ -244,8 +245,9 @@ def _bind(graph: Graph, shapes: tuple[Shape | None, ...]) -> _Sizes:
 
 
 def _bind_axis(sizes: _Sizes, axis: Dim | Rest, size: int) -> None:
-    if isinstance(axis, Dim) and axis == Dim.symbol(str(axis)):
-        sizes.symbols[str(axis)] = Dim.of(size)
+    found = solve(axis, Dim.of(size), sizes.symbols) if isinstance(axis, Dim) else None
+    if found is not None:
+        sizes.symbols[found[0]] = found[1]
 
 
 def concrete(graph: Graph, symbols: Mapping[str, int]) -> tuple[Shape | None, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lmmdsl.dims.expr import Dim, Symbol, Why
+from lmmdsl.dims.solve import solve
 from lmmdsl.types.tensor import Axis, Rest, TensorType
 
 
@@ -65,8 +66,11 @@ def match_arguments(declared: Sequence[TensorType], found: Sequence[TensorType |
             matched.wrong = index if matched.wrong is None else matched.wrong
             return matched
     for index, size, actual in pending:
+        if (found_size := solve(size, actual, matched.sizes)) is not None:
+            matched.sizes[found_size[0]] = found_size[1]
         expected = size.subs(matched.sizes)
-        if expected != actual:
+        # A symbol that is still open is the callee's own, whatever the caller has by that name.
+        if expected != actual or size.symbols() - matched.sizes.keys():
             matched.wrong, matched.clash = index, (expected, actual)
             return matched
     return matched
