@@ -17,7 +17,7 @@ from lmmdsl.graph.program import Layout, Program, Slot
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
-from lmmdsl.sema.layout import Room, build_layout, build_vocab, flat
+from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows, flat
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
@@ -135,6 +135,7 @@ class Analysis:
         for item in self.items(ast.LayoutDecl):
             layout, found = build_layout(item, vocab, room, self.ctx)
             layouts.append(layout)
+            check_same_rows(splice, found, self.ctx)
             splice = splice or found
         methods = self.models.text_graphs(splice, self.scope, self.ctx, self.block)
         if encode := self.models.encode_graph(splice, self.block):

@@ -6,6 +6,7 @@ A placeholder may have an id outside the vocabulary (a negative one): it is repl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.layout import (
     ContextOverflow,
     DuplicateId,
@@ -129,7 +130,22 @@ def build_layout(
     )
     layout = Layout(item.name, segments, item.span)
     _check_context(layout, room, item.span, ctx)
+    for splice in splices[1:]:
+        check_same_rows(splices[0], splice, ctx)
     return layout, splices[0] if splices else None
+
+
+def check_same_rows(first: Splice | None, other: Splice | None, ctx: Context) -> None:
+    """All images of a model have one value and one placeholder.
+
+    Reports:
+        E0801 for an image that differs from the first.
+    """
+    if first is None or other is None:
+        return
+    if (first.value.value, first.token) != (other.value.value, other.token):
+        what = "visual rows of a second value or placeholder"
+        ctx.sink.add(NotInBackend(at=other.span, backend="", what=what))
 
 
 def _segment(
