@@ -91,6 +91,8 @@ def class_names(
     for item in items:
         alone = blocks.count(item.block) == 1 or item is root
         stem = item.block if alone else _camel(owners.get(id(item), "")) + item.block
+        if stem.startswith("__"):  # inside a class, Python would take it for a private name
+            stem = f"Block{stem}"
         names[id(item)] = _free(stem, {*names.values(), *taken, *_TAKEN})
     return names
 

@@ -1,6 +1,7 @@
 import keyword
 
 import pytest
+import torch
 
 from lmmdsl.backends.torch.names import attribute, reach, safe
 
@@ -38,3 +39,17 @@ def test_reach_indexes_layers():
 
 def test_safe_hides_neither_builtins_nor_taken_names():
     assert safe("sum", {"sum_"}) == "sum__"
+
+
+def test_block_with_a_private_name_can_be_made(compile_text, build):
+    text = """
+block __Shift(width) {
+  amount: param [width]
+  forward(x: [*b, width]) -> [*b, width] { return x + amount }
+}
+model Outer {
+  part: __Shift(3)
+  flow run(x: [B, 3]) -> [B, 3] { return part(x) }
+}
+"""
+    assert build(compile_text(text)).run(torch.ones(2, 3)).shape == (2, 3)
