@@ -75,7 +75,9 @@ def near_paths(definition: Definition, path: str) -> tuple[str, ...]:
     for place in range(len(steps)):
         if standing(definition, ".".join(steps[: place + 1])) is Standing.UNKNOWN:
             owner = _holder(definition, steps[:place])
-            return tuple(".".join((*steps[:place], name, *steps[place + 1 :])) for name in owner)
+            paths = [".".join((*steps[:place], name, *steps[place + 1 :])) for name in owner]
+            real = [path for path in paths if standing(definition, path) is not Standing.UNKNOWN]
+            return tuple(real or paths)
     return ()
 
 
