@@ -16,21 +16,32 @@ WIDEST = 65536  # channels of a head
 class Rotary(Op):
     """Cosines and sines of position * theta ** (-2 i / dim), i < dim / 2, computed in float32.
 
-    Source: arXiv 2104.09864 equation 15.
+    `stretch` makes theta larger, by the factor stretch ** (dim / (dim - 2)), for sequences so many times as long as
+    those that a model was trained on.
+
+    Source: arXiv 2104.09864 equation 15; arXiv 2309.00071 section 3.1 (stretch).
     """
 
     name: ClassVar[str] = "rotary"
-    signature: ClassVar[str] = "int positions[*b] -> cos[*b], sin[*b]"
+    signature: ClassVar[str] = "int positions[*b], int stretch[]? -> cos[*b], sin[*b]"
     dim: int
     theta: float = 10000.0
     samples = (
         case(positions="int 2 5", attributes={"dim": 6}, high=50),
         case(positions="int 2 3: 0 1 1000  2047 4000 8191", attributes={"dim": 64}),
+        case(positions="int 2 3: 0 1 7  20 60 99", stretch="int : 7", attributes={"dim": 64}),
+        case(positions="int 5", stretch="int : 1", attributes={"dim": 4}, high=50),
     )
     refuses = (
         case(positions="int 2 5", attributes={"dim": 5}, problem="must be even"),
         case(positions="int 2 5", attributes={"dim": 4, "theta": 0.0}, problem="must be above 0"),
         case(positions="2 5", attributes={"dim": 4}, problem="`positions` must be int"),
+        case(
+            positions="int 2 5",
+            stretch="int :",
+            attributes={"dim": 2},
+            problem="`dim` is 2, but must be above 2",
+        ),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
@@ -40,17 +51,31 @@ class Rotary(Op):
             raise Refused(f"`dim` is {self.dim}, but must be even: channels are rotated in pairs")
         if self.theta <= 0:
             raise Refused(f"`theta` is {number(self.theta)}, but must be above 0")
+        if inputs[1] and self.dim == 2:
+            raise Refused("`dim` is 2, but must be above 2: the rate of the first pair stays")
         pairs = Dim.of(self.dim // 2)
         return tuple(TensorType(kind.dtype, (*kind.shape, pairs)) for kind in super().infer(inputs))
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        return f"{e.helper('rotary')}({args[0]}, {self.dim}, {number(self.theta)})"
+        theta = number(self.theta)
+        if args[1] != "None":
+            theta = f"{e.helper('stretch_base')}({theta}, {args[1]}, {self.dim})"
+        return f"{e.helper('rotary')}({args[0]}, {self.dim}, {theta})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         # Single precision whatever the model's own: angles of far positions need it.
         positions = g.op("Unsqueeze", g.op("Cast", args[0], to=1), g.const([-1], DType.INT))
-        angles = g.op("Mul", positions, g.op("Constant", value_floats=self.rates()))
+        angles = g.op("Mul", positions, self._rates(g, args[1]))
         return tuple(g.op("Cast", g.op(kind, angles), to=DType.FLOAT) for kind in ("Cos", "Sin"))
+
+    def _rates(self, g: OnnxBuilder, stretch: str | None) -> Any:
+        if stretch is None:
+            return g.op("Constant", value_floats=self.rates())
+        growth = g.op("Constant", value_float=self.dim / (self.dim - 2))
+        factor = g.op("Pow", g.op("Cast", stretch, to=1), growth)
+        base = g.op("Mul", g.op("Constant", value_float=self.theta), factor)
+        steps = g.op("Constant", value_floats=[-i / self.dim for i in range(0, self.dim, 2)])
+        return g.op("Pow", base, steps)
 
     def rates(self) -> list[float]:
         """Angles per position, rounded step by step as the same expression in single precision is."""

@@ -12,7 +12,8 @@ from lmmdsl.types.tensor import DType
 class Splice(Op):
     """Replace embeddings: the k-th marked position, row by row of the batch, takes row k.
 
-    As many rows as marked positions are needed; in ONNX, rows beyond those are left out.
+    As many rows as marked positions are needed, or none at all: then nothing is replaced. In ONNX, rows beyond those
+    needed are left out.
 
     Source: torch.Tensor.masked_scatter; ONNX NonZero-13, ScatterND-18.
     """
@@ -42,6 +43,9 @@ class Splice(Op):
         )  # [rows, 2], in row-major order
         if len(lead) != 1:
             rows = g.op("Reshape", rows, g.shape([product(lead), width]))
-        count = g.op("Shape", places, start=0, end=1)
-        used = g.op("Slice", rows, g.const([0], DType.INT), count, g.const([0], DType.INT))
+        zero = g.const([0], DType.INT)
+        offered = g.op("Shape", rows, start=0, end=1)
+        needed = g.op("Shape", places, start=0, end=1)
+        count = g.op("Where", g.op("Equal", offered, zero), zero, needed)
+        places, used = (g.op("Slice", x, zero, count, zero) for x in (places, rows))
         return g.op("ScatterND", embeds, places, used)

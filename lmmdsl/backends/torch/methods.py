@@ -116,7 +116,14 @@ class MethodWriter(Locals):
         # Its name must still stand for it wherever the size is used.
         self.pinned[symbol] = value
         name = self.bound.get(value) or self.graph.name_of(value) or "_"
-        return solve(symbol, size, f"{name}.shape[{axis}]")
+        text = f"{name}.shape[{axis}]"
+        if self.graph.type_of(value).optional and self.slots.is_cached(
+            self.definition, self.method
+        ):
+            self.helpers.add("count_seen")
+            tokens = f"{self.argument(self.graph.inputs[0])}.shape[1]"  # as `cache.advance` counts
+            text = f"count_seen({name}, {tokens}, cache)"
+        return solve(symbol, size, text)
 
     def anchor(self, kinds: tuple[DType, ...]) -> str:
         """A tensor of one of these kinds that the whole body knows: an argument, else a parameter."""

@@ -173,7 +173,7 @@ def _grouped_attention(
     )
 
 
-def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary(positions: Tensor, dim: int, theta: float | Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and sines of positions: `[..., dim / 2]` each, in float32.
 
     Source: arXiv 2104.09864 equation 15.
@@ -181,6 +181,21 @@ def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:
     steps = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
     angles = positions[..., None].float() * (1.0 / theta ** (steps / dim))  # [..., R]
     return angles.cos(), angles.sin()
+
+
+def stretch_base(theta: float, stretch: Tensor, dim: int) -> Tensor:
+    """The base of rotary positions for sequences `stretch` times as long as those of training.
+
+    Source: arXiv 2309.00071 section 3.1.
+    """
+    return theta * stretch.float() ** (dim / (dim - 2))
+
+
+def count_seen(keys: Tensor | None, tokens: int, cache: KVCache | None) -> int | Tensor:
+    """Tokens seen so far and now, where `keys` `[B, S]` may be absent; a tensor in compiled steps."""
+    if cache is not None:
+        return tokens + (cache.length if cache.position is None else cache.position)
+    return tokens if keys is None else keys.shape[1]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -166,3 +166,11 @@ def test_genai_decoder_shares_the_weights(packages):
     names = [{item.name for item in model.graph.input} for model in models]
     assert names[0] - names[1] == {"num_logits_to_keep"}
     assert (folder / "genai_config.json").exists()
+
+
+def test_a_placeholder_without_images_is_an_ordinary_token(packages):
+    """A model may generate the placeholder's id, if that lies inside the vocabulary."""
+    found = packages("std").embed(np.array([[IMAGE, 5]]))
+
+    wanted = packages("std").embed(np.array([[0, 5]]))
+    np.testing.assert_array_equal(found, wanted)
