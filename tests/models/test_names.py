@@ -10,7 +10,15 @@ from tests.support.programs import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = ROOT / "tests" / "data" / "goldens"
-SAVED = ["mplug_owl-encoder-a", "mplug_owl-connector-a", "mplug_owl-model-a", "internlm_7b-llm-a"]
+SAVED = [
+    "mplug_owl-encoder-a",
+    "mplug_owl-connector-a",
+    "mplug_owl-model-a",
+    "internlm_7b-llm-a",
+    "qwen_vl-encoder-a",
+    "qwen_vl-model-a",
+    "qwen_7b-llm-a",
+]
 
 OWL = {
     "query_tokens": (1, 64, 1024),
@@ -27,8 +35,29 @@ OWL = {
     "language_model.model.layers.31.mlp.down_proj.weight": (4096, 11008),
     "language_model.lm_head.weight": (32000, 4096),
 }
+QWEN = {
+    "transformer.visual.conv1.weight": (1664, 3, 14, 14),
+    "transformer.visual.positional_embedding": (256, 1664),
+    "transformer.visual.transformer.resblocks.47.attn.in_proj.weight": (4992, 1664),
+    "transformer.visual.transformer.resblocks.47.mlp.c_fc.bias": (8192,),
+    "transformer.visual.attn_pool.pos_embed": (256, 4096),
+    "transformer.visual.attn_pool.query": (256, 4096),
+    "transformer.visual.attn_pool.kv_proj.weight": (4096, 1664),
+    "transformer.visual.attn_pool.attn.in_proj_weight": (12288, 4096),
+    "transformer.visual.attn_pool.attn.in_proj_bias": (12288,),
+    "transformer.visual.ln_post.weight": (4096,),
+    "transformer.visual.proj": (4096, 4096),
+    "transformer.wte.weight": (151936, 4096),
+    "transformer.h.31.attn.c_attn.bias": (12288,),
+    "transformer.h.31.mlp.w1.weight": (11008, 4096),
+    "transformer.ln_f.weight": (4096,),
+    "lm_head.weight": (151936, 4096),
+}
 # Per spec and scheme: how many tensors the published checkpoint has, and some of them.
-PUBLISHED = [("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL)]
+PUBLISHED = [
+    ("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL),
+    ("qwen_vl", "qwen", 4 + 48 * 12 + 11 + 3 + 32 * 8 + 3, QWEN),
+]
 
 
 @pytest.mark.parametrize(("spec", "scheme", "count", "some"), PUBLISHED)

@@ -69,6 +69,12 @@ PARTS = [
     ("mplug_owl", None, "abstractor.layers.0", 12_867_584),
     ("mplug_owl", None, "llm", 6_738_415_616),
     ("mplug_owl", None, "", 7_123_068_928),
+    ("qwen_vl", None, "vision", 1_842_770_688),
+    ("qwen_vl", None, "vision.layers.0", 38_361_728),
+    ("qwen_vl", None, "resampler", 92_839_936),
+    ("qwen_vl", None, "llm", 7_721_324_544),
+    ("qwen_vl", None, "llm.layers.0", 202_395_648),
+    ("qwen_vl", None, "", 9_656_935_168),
 ]
 
 

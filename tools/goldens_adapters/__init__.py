@@ -17,6 +17,7 @@ from goldens_adapters import (
     mplug_owl,
     opt,
     qformer,
+    qwen_vl,
 )
 from goldens_adapters.case import BadCase, Case
 
@@ -31,6 +32,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     minigpt4,
     mplug_owl,
     internlm,
+    qwen_vl,
 )
 
 

@@ -17,7 +17,7 @@ def accepts(case: Case) -> bool:
 def build(case: Case) -> lmmdsl.Spec:
     """A model that is the LLM."""
     llm = case.config("llm")
-    demand(llm, mlp_bias=False, tied_embeddings=False)
+    demand(llm, mlp_bias=False)
     biased = bool(llm.get("attn_bias", True))
     settings = llama_settings(llm) | {"qkv_biased": biased, "out_biased": biased}
     text = f"""from std.llm.llama import Llama

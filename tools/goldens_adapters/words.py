@@ -100,4 +100,5 @@ def llama_settings(llm: Mapping[str, Any]) -> dict[str, Any]:
         "norm_eps",
         "rope_theta",
     )
-    return sizes | {"tied": bool(llm.get("lm_head_tied", False))}
+    tied = llm.get("lm_head_tied", llm.get("tied_embeddings", False))
+    return sizes | {"tied": bool(tied)}
