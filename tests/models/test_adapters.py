@@ -1,0 +1,39 @@
+"""What adapters of golden cases compute themselves."""
+
+from pathlib import Path
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("torch")
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+@pytest.fixture
+def adapters(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    from goldens_adapters import mplug_owl, qwen_vl
+
+    return {"mplug_owl": mplug_owl, "qwen_vl": qwen_vl}
+
+
+def test_ids_between_marks_become_placeholders(adapters):
+    ids = np.array([[8, 1, 50, 51, 2, 1, 50, 50, 2], [8, 8, 8, 8, 8, 8, 1, 50, 2]])
+
+    found = adapters["qwen_vl"].marked(ids, {"image_start_id": 1, "image_end_id": 2})
+
+    row = [8, 1, -200, -200, 2, 1, -200, -200, 2]
+    assert found.tolist() == [row, [8, 8, 8, 8, 8, 8, 1, -200, 2]]
+
+
+def test_loss_counts_text_alone(adapters):
+    ids = np.array([[1, -1, 3, 0]])
+    mask = np.array([[True, True, True, False]])
+    logits = np.zeros((1, 4, 5), np.float32)
+    logits[0, 1, 3] = 2.0  # the only place that foretells text is that of the image
+
+    found = adapters["mplug_owl"].text_loss(logits, ids, mask, {"image_token": -1})
+
+    assert found == pytest.approx([np.log(np.exp(2.0) + 4) - 2.0], rel=1e-6)
