@@ -75,13 +75,8 @@ class RmsNorm(Op):
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         x, weight = args
-        if g.profile == "std":
+        if g.profile != "base":
             return g.op("RMSNormalization", x, weight, axis=-1, epsilon=self.eps)
-        if g.profile == "ort":
-            # ONNX Runtime keeps this operation of its own in the default domain, since version 1.
-            return g.op(
-                "SimplifiedLayerNormalization", x, weight, axis=-1, epsilon=self.eps, stash_type=1
-            )
         # Squares of half precision numbers overflow. Runtimes know this norm by its `Pow`.
         wide = g.op("Cast", x, to=1)
         mean = g.op(

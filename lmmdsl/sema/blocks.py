@@ -3,6 +3,7 @@
 One definition is made per distinct binding, whatever the number of instances.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.names import DuplicateName
@@ -15,7 +16,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.sema import expr, signature
 from lmmdsl.sema.binding import bind_parameters, remember
-from lmmdsl.sema.context import MAX_DEPTH, MAX_INSTANCES, Context, Thunk
+from lmmdsl.sema.context import MAX_DEPTH, MAX_ELEMENTS, MAX_INSTANCES, Context, Thunk
 from lmmdsl.sema.functions import Functions
 from lmmdsl.sema.methods import check_require, elaborate_method
 from lmmdsl.sema.naming import checked_rules, declared_names, naming_rules
@@ -225,6 +226,11 @@ class Blocks(Functions):
                 body.broken = True
                 return POISON
             sizes = tuple(size for size in shape if isinstance(size, Dim))
+            if math.prod(size.value for size in sizes if size.is_const) > MAX_ELEMENTS:
+                what, problem = f"`{item.name}` {_show(sizes)}", "holds more than 2**40 numbers"
+                ctx.sink.add(BadValue(at=item.span, what=what, problem=problem))
+                body.broken = True
+                return POISON
             init = item.init or "normal"
             body.parts[item.name] = Param(item.name, sizes, item.span, init, item.trained)
             return expr.part_value(body.parts[item.name])
@@ -242,6 +248,10 @@ class Blocks(Functions):
             return POISON
         body.parts[item.name] = part
         return expr.part_value(part)
+
+
+def _show(sizes: tuple[Dim, ...]) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
 
 
 def make_part(item: ast.PartDecl, value: object, ctx: Context) -> Part | None:

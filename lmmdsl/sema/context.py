@@ -16,6 +16,7 @@ from lmmdsl.text.source import Span
 MAX_STEPS = 100_000  # a spec takes a few thousand
 MAX_DEPTH = 40
 MAX_ITEMS = 4096
+MAX_ELEMENTS = 2**40  # of one parameter
 MAX_INSTANCES = 100_000
 
 

@@ -121,18 +121,40 @@ def build_layout(
     """The segments of a layout, and where visual rows enter.
 
     Reports:
-        E0504 for tokens without an id, E0507 for spans that no tensor fills, E0508 for a span whose token has no
-        id, E0503 when one image and the fixed text already exceed the context.
+        E0504 for tokens without an id, E0507 for spans and placeholders that no tensor fills, E0508 for a span
+        whose token has no id, E0503 when one image and the fixed text already exceed the context.
     """
     splices: list[Splice] = []
     segments = tuple(
         segment for source in item.segments if (segment := _segment(source, vocab, splices, ctx))
     )
     layout = Layout(item.name, segments, item.span)
+    for span in _bare(item.segments, set(_filled(segments))):
+        ctx.sink.add(NotVisual(at=span, found=f"a bare `{span.text}`"))
     _check_context(layout, room, item.span, ctx)
     for splice in splices[1:]:
         check_same_rows(splices[0], splice, ctx)
     return layout, splices[0] if splices else None
+
+
+def _filled(segments: Iterable[Segment]) -> Iterator[str]:
+    """Names of the placeholders that values fill."""
+    for segment in segments:
+        match segment:
+            case Image(token=token):
+                yield token.name
+            case Group(segments=inner):
+                yield from _filled(inner)
+
+
+def _bare(segments: Iterable[ast.Segment], placeholders: set[str]) -> Iterator[Span]:
+    """Places where a placeholder stands without a value."""
+    for segment in segments:
+        match segment:
+            case ast.TokenSegment(name=name) if name in placeholders:
+                yield segment.span
+            case ast.RepeatSegment(segments=inner):
+                yield from _bare(inner, placeholders)
 
 
 def check_same_rows(first: Splice | None, other: Splice | None, ctx: Context) -> None:

@@ -146,8 +146,9 @@ def check_require(statement: ast.Require, ctx: Context, at: Span | None = None) 
     Reports:
         E0304 at the place that bound the parameters (`at`), with the values at hand.
     """
-    if expr.truth(statement.condition, ctx) is not False:
-        return True
+    holds = expr.truth(statement.condition, ctx)
+    if holds is not False:
+        return bool(holds)  # a condition that cannot be worked out has been reported
     values = []
     for operand in {item.span.text: item for item in _operands(statement.condition)}.values():
         value = expr.evaluate(operand, ctx)

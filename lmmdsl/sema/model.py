@@ -13,7 +13,7 @@ from lmmdsl.diag.codes.layout import VisualWidth
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
 from lmmdsl.diag.codes.project import BadOverride
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Graph
+from lmmdsl.graph.ir import Call, Graph, Repeat
 from lmmdsl.graph.program import Role
 from lmmdsl.sema import calls, expr
 from lmmdsl.sema.blocks import Blocks, Body
@@ -225,12 +225,23 @@ class Models(Blocks):
             return None
         visual, width = splice.value.type.size(-1), words.type.size(-1)
         if visual != width:
-            ctx.sink.add(VisualWidth(at=at, visual=visual, llm=width))
+            ctx.sink.add(
+                VisualWidth(at=at, visual=visual, llm=width, unused=self._unused_connector())
+            )
             return None
         result = calls.apply("splice", [words, is_image, rows], {}, at, inner)
         return self._finish(
             graph, result, at, "Embed token ids and put visual tokens at their placeholders."
         )
+
+    def _unused_connector(self) -> str:
+        """Name of a connector that the visual value never goes through, or ""."""
+        payloads = [payload for payload, *_ in self.encode.nodes]
+        called = {
+            payload.part.split(".")[0] for payload in payloads if isinstance(payload, Call | Repeat)
+        }
+        names = (name for name, role in self.roles.items() if role == "connector")
+        return next((name for name in names if name not in called), "")
 
     def _decode(self, llm: PartRef, ctx: Context) -> Graph | None:
         graph = GraphBuilder()

@@ -11,6 +11,7 @@ from onnx import ValueInfoProto, helper
 
 from lmmdsl.backends.onnx.component import Component
 from lmmdsl.dims.expr import Dim
+from lmmdsl.graph.ir import Instance
 from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
 
 FORMAT = 1
@@ -155,7 +156,7 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
         "embedding": _genai_part(
             "embed_tokens", ["input_ids", "image_features"], ["inputs_embeds"]
         ),
-        "decoder": _genai_decoder(decoder),
+        "decoder": _genai_decoder(decoder, _query_heads(program, decoder.slots[0].heads)),
     }
     return {"model": model, "search": _genai_search(program)}
 
@@ -168,7 +169,14 @@ def _genai_part(name: str, inputs: list[str], outputs: list[str]) -> dict[str, A
     }
 
 
-def _genai_decoder(decoder: Component) -> dict[str, Any]:
+def _query_heads(program: Program, shared: int) -> int:
+    """Query heads of the language model; those of the cache, where it has no such parameter."""
+    part = program.root.parts.get(program.role("llm") or "")
+    heads = part.definition.binding.get("heads") if isinstance(part, Instance) else None
+    return heads.value if isinstance(heads, Dim) and heads.is_const else shared
+
+
+def _genai_decoder(decoder: Component, heads: int) -> dict[str, Any]:
     names = {item.name for item in decoder.model.graph.input}
     plain = [n for n in ("inputs_embeds", "attention_mask", "position_ids") if n in names]
     part = _genai_part(GENAI_DECODER, plain, ["logits"])
@@ -179,7 +187,7 @@ def _genai_decoder(decoder: Component) -> dict[str, Any]:
     part |= {
         "head_size": slot.key,
         "hidden_size": _width([decoder]),
-        "num_attention_heads": slot.heads,
+        "num_attention_heads": heads,
         "num_key_value_heads": slot.heads,
         "num_hidden_layers": len(decoder.slots),
     }

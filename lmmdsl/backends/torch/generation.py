@@ -297,6 +297,18 @@ def place_tokens(
     return position_ids, None
 
 
+def require_size(pixel_values: Tensor, size: tuple[int, ...]) -> None:
+    """Refuse images `[I, C, H, W]` of another size than the encoder takes.
+
+    Raises:
+        ValueError: channels, height or width differ.
+    """
+    if tuple(pixel_values.shape[1:]) != size:
+        raise ValueError(
+            f"images are {list(pixel_values.shape)}, but the encoder takes [I, {str(list(size))[1:]}"
+        )
+
+
 def require_images(input_ids: Tensor, image_id: int) -> None:
     """Refuse prompts `[B, T]` that have placeholders but no images.
 

@@ -11,6 +11,7 @@ from lmmdsl.backends.torch.classes import ClassWriter, def_lines
 from lmmdsl.backends.torch.layout import docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
+from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, walk
 from lmmdsl.graph.program import Group, Image, Program, Segment
 
@@ -155,6 +156,15 @@ class RootWriter(ClassWriter):
         graph = self.definition.methods[method]
         return shape_text(graph.type_of(graph.inputs[place]))
 
+    def _size_check(self, place: int, name: str) -> list[str]:
+        """A check of the images, where the encoder takes one size only."""
+        graph = self.definition.methods["encode"]
+        shape = graph.type_of(graph.inputs[place]).shape[1:]
+        if not all(isinstance(axis, Dim) and axis.is_const for axis in shape):
+            return []
+        self.helpers.add("require_size")
+        return [f"            require_size({name}, ({', '.join(map(str, shape))}))"]
+
     def _result(self, method: str) -> str:
         graph = self.definition.methods[method]
         return shape_text(graph.type_of(graph.outputs[0][1]))
@@ -166,6 +176,9 @@ class RootWriter(ClassWriter):
             self.helpers.add("require_images")
             call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
             lines += ["        features = None", f"        if {images[0]} is not None:"]
+            lines += [
+                line for place, name in enumerate(images) for line in self._size_check(place, name)
+            ]
             lines += statement("features = ", call, self._result("encode"), indent=12)
             lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
             embed = "self.embed(input_ids, features)"

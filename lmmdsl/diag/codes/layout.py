@@ -24,6 +24,7 @@ class VisualWidth(Located):
     llm: Dim
     value: str = "the visual features"
     part: str = "llm"
+    unused: str = ""  # a connector that the features never go through
 
     def message(self) -> str:
         """Show both widths."""
@@ -45,11 +46,13 @@ class VisualWidth(Located):
 
     def helps(self) -> tuple[str, ...]:
         """Point at the connector."""
+        if self.unused:
+            return (f"send the features through the connector: `|> {self.unused}`",)
         return (f"end the connector at the width of the llm: `out = {self.part}.width`",)
 
     def fixes(self) -> tuple[Suggestion, ...]:
         """Take the width from the LLM."""
-        return refer_instead(self.visual, self.llm)
+        return () if self.unused else refer_instead(self.visual, self.llm)
 
 
 @diagnostic("E0502", "id-outside-vocabulary", "a token id is outside the vocabulary")
@@ -275,7 +278,9 @@ class NoLoss(Located):
         return ("mark the text to learn: `{answer: loss}`",)
 
 
-@diagnostic("E0511", "preprocess-size", "pictures are resized to another size than the encoder takes")
+@diagnostic(
+    "E0511", "preprocess-size", "pictures are resized to another size than the encoder takes"
+)
 class PreprocessSize(Located):
     """Preprocessing must give pictures of the size that the encoder reads.
 

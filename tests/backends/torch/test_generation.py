@@ -184,3 +184,10 @@ def test_sampler_chooses_among_the_likeliest(top_k, top_p, allowed):
     sampler = Sampler(1.0, top_k, top_p, 0, torch.device("cpu"))
 
     assert {int(sampler.choose(scores)) for _ in range(60)} == allowed
+
+
+def test_images_of_another_size_are_refused(net, images):
+    smaller = images[:1, :, 1:]
+
+    with pytest.raises(ValueError, match="but the encoder takes"):
+        net(torch.tensor([SHORT]), smaller)
