@@ -117,7 +117,9 @@ def apply(
         )
         return POISON
     inputs = tuple(tensor.value if tensor else None for tensor in tensors)
-    types = tuple(derived(kind, [tensor.type for tensor in tensors if tensor], at) for kind in types)
+    types = tuple(
+        derived(kind, [tensor.type for tensor in tensors if tensor], at) for kind in types
+    )
     results = ctx.graph.add(Apply(op), inputs, types, at)
     return results[0] if len(results) == 1 else results
 

@@ -139,7 +139,12 @@ def check_size(item: ast.Section, encoder: Definition, ctx: Context) -> None:
     taken = graph.type_of(graph.inputs[0]).shape[-1] if graph and graph.inputs else None
     for setting in item.settings:
         resized = expr.evaluate(setting.value, ctx) if setting.name == "resize" else None
-        if isinstance(resized, Dim) and isinstance(taken, Dim) and taken.is_const and resized != taken:
+        if (
+            isinstance(resized, Dim)
+            and isinstance(taken, Dim)
+            and taken.is_const
+            and resized != taken
+        ):
             ctx.sink.add(
                 PreprocessSize(at=setting.value.span, part=item.name, resized=resized, taken=taken)
             )
