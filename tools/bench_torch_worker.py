@@ -2,8 +2,8 @@
 
     python tools/bench_torch_worker.py MODEL KIND DTYPE
 
-KIND: `sdpa` and `eager` are transformers' attentions; `ours`, `packed` and `compiled` the emitted module;
-`memory` reads as many bytes as the model has weights.
+KIND: `sdpa` and `eager` are transformers' attentions; `ours` is the emitted module, `fused` the same at -O1, `packed`
+and `compiled` are made from that; `memory` reads as many bytes as the model has weights.
 """
 
 import sys
@@ -64,7 +64,7 @@ def theirs(model: Path, attention: str, dtype: torch.dtype) -> Any:
 
 def ours(model: Path, kind: str, dtype: torch.dtype) -> Any:
     """Gives a function that runs the emitted module once."""
-    net = lmmdsl.load(SPEC).to_torch(dtype=dtype).eval()
+    net = lmmdsl.load(SPEC).to_torch(dtype=dtype, level=0 if kind == "ours" else 1).eval()
     lmmdsl.load_weights(net, model / "whole.safetensors", naming="hf", dtype=dtype)
     if kind == "packed":
         net.optimize_for_cpu()
