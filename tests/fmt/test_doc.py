@@ -48,9 +48,7 @@ def test_a_hard_break_breaks_the_groups_around_it():
 
 
 def test_a_fill_puts_as_much_on_a_line_as_fits():
-    assert (
-        text(Fill(("aaaa", "bbbb", "cccc", "dddd", "eeee")), 10) == "aaaa bbbb\ncccc dddd\neeee"
-    )
+    assert text(Fill(("aaaa", "bbbb", "cccc", "dddd", "eeee")), 10) == "aaaa bbbb\ncccc dddd\neeee"
 
 
 def test_nothing_follows_a_comment_on_its_line():
