@@ -1,9 +1,11 @@
 """The emitted PyTorch module against transformers, on the weights of a real language model."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 from bench_table import Table, disturbed, goal
-from bench_timing import Round, Worker, interleave
+from bench_timing import ENVIRONMENT, Round, Worker, interleave
 
 NAMES = {
     "sdpa": "transformers, sdpa",
@@ -27,12 +29,15 @@ def run(model: Path, rounds: int, scope: str) -> Table:
     kinds = [kind for kind in NAMES if kind != "compiled" or scope == "all"]
     rows, notes = [], []
     for dtype in DECODE:
+        # What an earlier run measured on a busy machine must not choose the kernels of this one.
+        ENVIRONMENT["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="bench-")
         workers = {kind: _worker(model, kind, dtype) for kind in ("memory", *kinds)}
         result = interleave(list(workers.values()), rounds)
         rows += [_row(result, kind, dtype) for kind in kinds]
         notes.append(_note(result, workers, dtype))
         for worker in workers.values():
             worker.close()
+        shutil.rmtree(ENVIRONMENT.pop("TORCHINDUCTOR_CACHE_DIR"))
     header = (
         "variant", "weights", "prefill, tokens/s", "against peer", "decode, tokens/s",
         "against peer", "of bandwidth", "goal",
