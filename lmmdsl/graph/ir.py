@@ -27,9 +27,14 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An argument of the method; `axes` of its type are the method's run-time symbols."""
+    """An argument of the method; `axes` of its type are the method's run-time symbols.
+
+    One from `outside` is not in the signature that the block declares: an injection below needs it, and every caller
+    up to the model hands it down under the same name.
+    """
 
     name: str
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,8 @@ class Definition:
         naming: per scheme, how checkpoints of that scheme name the parts (relative paths).
         values: compile-time numbers of the block (`grid = 24`), for reports.
         declared: names of all parts that the block may have, those left out by this binding included.
+        wraps: name of the part that an injection wrapped with this block, whose place it took in the tree; "" for a
+            block that stands where it was written. Paths and checkpoint names see through it.
     """
 
     block: str
@@ -184,6 +191,15 @@ class Definition:
     naming: "Mapping[str, tuple[NamingRule, ...]]" = field(default_factory=dict)
     values: Mapping[str, object] = field(default_factory=dict)
     declared: frozenset[str] = frozenset()
+    wraps: str = ""
+
+    def find(self, name: str) -> "tuple[str, Part] | None":
+        """A part by name, and its path: through what this definition wraps where it has none of its own."""
+        if name in self.parts:
+            return name, self.parts[name]
+        wrapped = self.parts.get(self.wraps)
+        found = wrapped.definition.find(name) if isinstance(wrapped, Instance) else None
+        return (f"{self.wraps}.{found[0]}", found[1]) if found else None
 
     def params(self, prefix: str = "") -> Iterator[tuple[str, Param]]:
         """All parameters of the subtree by dotted path, in source order (`layers.0.attn.q.weight`)."""

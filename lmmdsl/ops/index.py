@@ -104,6 +104,25 @@ class Select(Op):
 
 
 @op
+class Unsqueeze(Op):
+    """A last axis of one, so that one number per place goes with the channels of that place.
+
+    Source: torch.unsqueeze; ONNX Unsqueeze-13. `rearrange` cannot say it of any number of axes.
+    """
+
+    name: ClassVar[str] = "unsqueeze"
+    signature: ClassVar[str] = "any x[*b] -> any y[*b 1]"
+    samples = (case(x="2 5"), case(x="bool 2 5 3"), case(x="int 4"), case(x=""))
+    refuses = ()
+
+    def torch(self, e: TorchEmitter, *args: str) -> str:
+        return f"{args[0]}.unsqueeze(-1)"
+
+    def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
+        return g.op("Unsqueeze", args[0], g.const([-1], DType.INT))
+
+
+@op
 class IndexSelect(Op):
     """`x[:, places]`: the places of an axis in the order of `places`, whose axes stand in its stead.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from lmmdsl.diag.codes.emit import NotInBackend
@@ -13,19 +14,20 @@ from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
 from lmmdsl.graph.ir import Definition, Instance
-from lmmdsl.graph.program import Layout, Program, Slot
+from lmmdsl.graph.program import Layout, Program, Slot, Stage, Weights
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
+from lmmdsl.sema.inject import Injection, make_plan
 from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows, flat
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
+from lmmdsl.sema.plan import EMPTY, Plan
 from lmmdsl.sema.sections import (
     build_preprocess,
     build_stage,
     build_weights,
-    check_inject,
     check_size,
 )
 from lmmdsl.sema.values import Scope
@@ -114,10 +116,16 @@ class Analysis:
         self.source = source
         self.sink = sink
         self.overrides = overrides
-        self.models = Models(overrides)
-        state = State(sink, self.models)
-        self.scope = Scope(outer=scope)
-        self.ctx = self.models.context(Context(state, self.scope))
+        self.outer = scope
+        self.injections: list[Injection] = []
+        self.whole = True  # whether every injection stands at its place
+        self._begin(State(sink, Models(overrides)), EMPTY)
+
+    def _begin(self, state: State, plan: Plan) -> None:
+        """Start on the model's items, with injections at the points of a plan."""
+        self.models = Models(self.overrides)
+        self.scope = Scope(outer=self.outer)
+        self.ctx = self.models.context(Context(state, self.scope, plan=plan))
 
     def items(self, kind: type[Found]) -> list[Found]:
         """Items of one kind, in source order."""
@@ -125,8 +133,9 @@ class Analysis:
 
     def program(self, module: ast.Module, variant: str | None) -> Program | None:
         """Elaborate everything; independent mistakes are all reported."""
-        body = Body()
-        self.models.items(self.block.items, self.ctx, body, self.block.name_span)
+        body = self._body()
+        if self.items(ast.Inject):
+            body = self._woven(body)
         llm = body.parts.get(next((n for n, r in self.models.roles.items() if r == "llm"), ""))
         room = _room(getattr(llm, "definition", None))
         vocab = build_vocab(self.items(ast.Vocabulary), room, self.overrides, self.ctx)
@@ -146,15 +155,13 @@ class Analysis:
             methods=methods, values=body.values, declared=declared_names(self.block.items),
         )  # fmt: skip
         preprocess = self._preprocess(body)
-        stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
         self._check_names()
-        weights = tuple(
-            build_weights(item, root, self.ctx)
-            for item in self.items(ast.Naming)
-            if item.repository is not None
-        )
-        for inject in self.items(ast.Inject):
-            check_inject(inject, root, self.ctx)
+        stages: tuple[Stage, ...] = ()
+        weights: tuple[Weights, ...] = ()
+        if self.whole:  # else paths into what could not be injected would fail as well
+            stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
+            maps = (item for item in self.items(ast.Naming) if item.repository is not None)
+            weights = tuple(build_weights(item, root, self.ctx) for item in maps)
         self._check_later()
         self._check_roles(tuple(layouts))
         self.models.check_overrides(self.ctx)
@@ -179,6 +186,31 @@ class Analysis:
             spec_hash=_hash(self.source, variant, self.overrides),
         )
 
+    def _body(self) -> Body:
+        body = Body()
+        self.models.items(self.block.items, self.ctx, body, self.block.name_span)
+        return body
+
+    def _woven(self, body: Body) -> Body:
+        """The model's items once more, with its injections, whose text may use what they were without.
+
+        Reports:
+            E0601 for a selector that matches nothing, E0602 for what does not fit its place.
+        """
+        plain = replace(self.ctx, graph=None, encoder=None)
+        tree = Definition(
+            block=self.block.name, binding={}, doc="", span=self.block.span, parts=body.parts, methods={},
+            declared=declared_names(self.block.items),
+        )  # fmt: skip
+        self.injections = [Injection(item, plain) for item in self.items(ast.Inject)]
+        errors = self.sink.errors
+        plan = make_plan(self.injections, tree)
+        if not self.sink.has_errors:
+            self._begin(plain.state, plan)
+            body = self._body()
+        self.whole = errors == self.sink.errors
+        return body
+
     def _preprocess(self, body: Body) -> Mapping[str, Mapping[str, object]]:
         found: dict[str, Mapping[str, object]] = {}
         for item in self.items(ast.Section):
@@ -197,7 +229,11 @@ class Analysis:
         return found
 
     def _check_later(self) -> None:
-        """Sections that the language has and no backend follows yet are errors, never ignored (E0801)."""
+        """What the language has and no backend follows yet is an error, never ignored (E0801)."""
+        for injection in self.injections:
+            if injection.facts or injection.values:
+                what = "an injection that needs values of the model or kinds of tokens"
+                self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
         for item in self.items(ast.Visibility):
             self.sink.add(NotInBackend(at=item.span, backend="", what="`sees`"))
         for section in self.items(ast.Section):

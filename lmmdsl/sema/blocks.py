@@ -5,6 +5,7 @@ One definition is made per distinct binding, whatever the number of instances.
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lmmdsl.diag.codes.names import DuplicateName
 from lmmdsl.diag.codes.types import (
@@ -16,10 +17,19 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.sema import expr, signature
 from lmmdsl.sema.binding import bind_parameters, remember
-from lmmdsl.sema.context import MAX_DEPTH, MAX_ELEMENTS, MAX_INSTANCES, Context, Thunk
+from lmmdsl.sema.context import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_INSTANCES,
+    Context,
+    Source,
+    State,
+    Thunk,
+)
 from lmmdsl.sema.functions import Functions
 from lmmdsl.sema.methods import check_require, elaborate_method
 from lmmdsl.sema.naming import checked_rules, declared_names, naming_rules
+from lmmdsl.sema.plan import EMPTY, Plan
 from lmmdsl.sema.values import (
     POISON,
     BlockRef,
@@ -30,6 +40,7 @@ from lmmdsl.sema.values import (
     describe,
     key,
 )
+from lmmdsl.sema.weave import weave
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 
@@ -124,12 +135,14 @@ class Blocks(Functions):
 
     # ---- the body ----
 
-    def elaborate(self, block: ast.Block, ctx: Context, at: Span) -> Definition | None:
-        """Make parts, check requirements, elaborate methods."""
+    def elaborate(
+        self, block: ast.Block, ctx: Context, at: Span, plan: Plan = EMPTY
+    ) -> Definition | None:
+        """Make parts, wrap those where injections stand, check requirements, elaborate methods."""
         binding = dict(ctx.scope.names)
         body = Body()
         scope = Scope(outer=ctx.scope)
-        inner = Context(ctx.state, scope)
+        inner = Context(ctx.state, scope, plan=plan)
         self.items(block.items, inner, body, at)
         for method in body.methods:
             if method.name in scope.declared:
@@ -166,7 +179,9 @@ class Blocks(Functions):
             scheme: checked_rules(scheme, rules, definition, inner)
             for scheme, rules in body.naming.items()
         }
-        return replace(definition, naming=naming)
+        definition = replace(definition, naming=naming)
+        ctx.state.sources[definition] = Source(block, ctx.scope, at)
+        return definition
 
     def items(self, items: tuple[object, ...], ctx: Context, body: Body, at: Span) -> None:
         """Items in any order: each named one is worked out when it is first needed."""
@@ -246,8 +261,22 @@ class Blocks(Functions):
         if part is None:
             body.broken = True
             return POISON
-        body.parts[item.name] = part
-        return expr.part_value(part)
+        woven = weave(part, ctx.plan.under(item.name), partial(self.again, ctx.state))
+        if woven is None:
+            body.broken = True
+            return POISON
+        body.parts[item.name] = woven
+        return expr.part_value(woven)
+
+    def again(self, state: State, definition: Definition, plan: Plan) -> Definition | None:
+        """The definition with injections below it; the same object for the same ones."""
+        identity = (id(definition), plan)
+        if identity not in state.made:
+            source = state.sources[definition]
+            ctx = Context(state, source.scope)
+            state.made[identity] = self.elaborate(source.block, ctx, source.at, plan)
+        made = state.made[identity]
+        return made if isinstance(made, Definition) else None
 
 
 def _show(sizes: tuple[Dim, ...]) -> str:

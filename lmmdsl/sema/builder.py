@@ -25,6 +25,14 @@ class GraphBuilder:
         self.names[tensor.value] = name
         return tensor
 
+    def outside(self, name: str, kind: TensorType, span: Span) -> Tensor:
+        """An argument that callers hand down from the model; it is made once."""
+        tensor = self._once(("outside", name), Input(name, outside=True), kind, span)
+        if tensor.value not in self.inputs:
+            self.inputs.append(tensor.value)
+            self.names[tensor.value] = name
+        return tensor
+
     def constant(self, value: int | float | bool, span: Span) -> Tensor:
         """A number as a rank-0 tensor."""
         kinds = {bool: DType.BOOL, int: DType.INT, float: DType.FLOAT}

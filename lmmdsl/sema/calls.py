@@ -32,6 +32,7 @@ from lmmdsl.sema.values import (
     Tensor,
     describe,
 )
+from lmmdsl.sema.weave import outside
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import TensorType
@@ -202,6 +203,7 @@ def call_part(
             ctx.sink.add(NotCallable(at=at.span, what=part.path, found="a part, outside a method"))
         return POISON
     tensors = _arguments(part, graph, positional, named, at, ctx)
+    tensors = _handed_down(part, graph, tensors, at, ctx) if tensors else tensors
     if tensors is None:
         return POISON
     if part.stack:
@@ -229,6 +231,24 @@ def bundle(graph: Graph, results: tuple[Tensor, ...]) -> object:
     return Called(result, found) if found else result
 
 
+def _handed_down(
+    part: PartRef, graph: Graph, tensors: list[Tensor | None], at: ast.Expr, ctx: Context
+) -> list[Tensor | None] | None:
+    """The arguments, those from outside included: the method at hand takes them and hands them down."""
+    assert ctx.graph is not None
+    wanted = outside(graph)
+    if not wanted:
+        return tensors
+    matched = _matched(part.path, graph, tensors, at, ctx)
+    if matched is None:
+        return None
+    names = [graph.name_of(value) for value in graph.inputs]
+    return [
+        ctx.graph.outside(name, matched.result(wanted[name]), at.span) if name in wanted else tensor
+        for name, tensor in zip(names, tensors, strict=True)
+    ]
+
+
 def _arguments(
     part: PartRef,
     graph: Graph,
@@ -237,7 +257,9 @@ def _arguments(
     at: ast.Expr,
     ctx: Context,
 ) -> list[Tensor | None] | None:
-    names = [graph.name_of(value) for value in graph.inputs]
+    handed = outside(graph)
+    every = [graph.name_of(value) for value in graph.inputs]
+    names = [name for name in every if name not in handed]
     given: dict[str, object] = dict(zip(names, positional, strict=False))
     if len(positional) > len(names):
         ctx.sink.add(
@@ -257,8 +279,11 @@ def _arguments(
             )
             return None
         given[name] = value
-    tensors = []
-    for name, source in zip(names, graph.inputs, strict=True):
+    tensors: list[Tensor | None] = []
+    for name, source in zip(every, graph.inputs, strict=True):
+        if name in handed:
+            tensors.append(None)
+            continue
         value = as_value(given.get(name), ctx, at.span)
         if isinstance(value, Poison):
             return None
@@ -362,6 +387,7 @@ def states(
     if graph is None:
         return POISON
     tensors = _arguments(part, graph, positional[1:], named, at, ctx)
+    tensors = _handed_down(part, graph, tensors, at, ctx) if tensors else tensors
     if tensors is None or tensors[0] is None:
         return POISON
     every = tuple(range(1, len(part.definitions) + 1))

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from lmmdsl.diag.codes.names import CircularDefinition
 from lmmdsl.diag.codes.types import TooManySteps
 from lmmdsl.diag.sink import Sink
 from lmmdsl.graph.ir import Definition, Instance, Stack
 from lmmdsl.sema.builder import GraphBuilder
+from lmmdsl.sema.plan import EMPTY, Plan
 from lmmdsl.sema.values import POISON, BlockRef, FunctionRef, Scope
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
@@ -33,6 +34,9 @@ class Engine(Protocol):
     ) -> object:
         """Bind a block's parameters."""
 
+    def items(self, items: tuple[object, ...], ctx: "Context", body: Any, at: Span) -> None:
+        """Make the parts that items declare."""
+
     def function(
         self,
         function: FunctionRef,
@@ -48,6 +52,15 @@ class Exhausted(Exception):
     """The step budget is spent; elaboration of this file ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a definition was made from, to make it again with injections or with other arguments."""
+
+    block: ast.Block
+    scope: Scope
+    at: Span
+
+
 @dataclass
 class State:
     """Shared by the elaboration of one program."""
@@ -55,6 +68,7 @@ class State:
     sink: Sink
     engine: Engine
     made: dict[Hashable, object] = field(default_factory=dict)
+    sources: dict[Definition, Source] = field(default_factory=dict)
     running: "list[Thunk]" = field(default_factory=list)
     steps: int = 0
     depth: int = 0
@@ -98,6 +112,7 @@ class Context:
     scope: Scope
     graph: GraphBuilder | None = None
     encoder: "Callable[[object, Context, Span], object] | None" = None
+    plan: Plan = EMPTY
 
     def inside(self, scope: Scope) -> "Context":
         """The same place with other names."""

@@ -156,6 +156,8 @@ def _part_member(part: PartRef, name: str, at: Span, ctx: Context) -> object:
         return part_value(definition.parts[name], part.path + ".")
     if name in definition.methods:
         return MethodRef(part, name)
+    if definition.wraps:
+        return _part_member(_wrapped(part), name, at, ctx)
     exposed = {out.split(".")[0] for out, _ in calls.outputs_of(definition, "forward")} - {"result"}
     if name in exposed and part.role == "encoder" and ctx.encoder:
         called = ctx.encoder(part, ctx, at)
@@ -173,6 +175,14 @@ def _part_member(part: PartRef, name: str, at: Span, ctx: Context) -> object:
         )
     )
     return POISON
+
+
+def _wrapped(part: PartRef) -> PartRef:
+    """The part that an injection wrapped, seen from the block that holds the wrapper."""
+    definition = part.definitions[0]
+    inner = part_value(definition.parts[definition.wraps], part.path + ".", part.role)
+    assert isinstance(inner, PartRef)
+    return inner
 
 
 def part_value(part: Part, prefix: str = "", role: str | None = None) -> PartRef | ParamRef:

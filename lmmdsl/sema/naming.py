@@ -94,9 +94,10 @@ def _holder(definition: Definition, steps: list[str]) -> tuple[str, ...]:
 def standing(definition: Definition, path: str) -> Standing:
     """Whether a dotted path is a part of the tree, one that this binding leaves out, or unknown."""
     head, _, rest = path.partition(".")
-    part = definition.parts.get(head)
-    if part is None:
+    found = definition.find(head)
+    if found is None:
         return Standing.LEFT_OUT if head in definition.declared else Standing.UNKNOWN
+    part = found[1]
     match part:
         case Param():
             return Standing.UNKNOWN if rest else Standing.PRESENT
@@ -106,8 +107,9 @@ def standing(definition: Definition, path: str) -> Standing:
             number, _, inner_path = rest.partition(".")
             if not rest:
                 return Standing.PRESENT
-            if not number.isdigit():  # every layer; the name says `{i}`
-                return standing(layers[0], rest)
+            if not number.isdigit():  # every layer that has it; the name says `{i}`
+                kinds = [standing(layer, rest) for layer in dict.fromkeys(layers)]
+                return min(kinds, key=lambda kind: kind.value)
             if int(number) >= len(layers):
                 return Standing.UNKNOWN
             return standing(layers[int(number)], inner_path) if inner_path else Standing.PRESENT

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from lmmdsl.diag.codes.emit import NotInBackend
-from lmmdsl.diag.codes.inject import SelectorMatchesNothing
 from lmmdsl.diag.codes.layout import PreprocessSize
 from lmmdsl.diag.codes.types import UnknownSetting
 from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart
@@ -46,7 +44,7 @@ def _paths(
 ) -> tuple[str, ...]:
     errors = ctx.sink.errors
     paths = select(selector, root, ctx)
-    if not paths and errors == ctx.sink.errors and not is_broken(_head(selector), root, ctx):
+    if not paths and errors == ctx.sink.errors and not is_broken(head(selector), root, ctx):
         candidates = near_misses(selector, root, ctx)
         ctx.sink.add(
             TrainsMissingPart(
@@ -56,7 +54,8 @@ def _paths(
     return paths
 
 
-def _head(selector: ast.Selector) -> str:
+def head(selector: ast.Selector) -> str:
+    """Name of the model's part that a selector starts at, "" when it starts with several."""
     names = selector.steps[0].names
     return names[0] if names else ""
 
@@ -160,23 +159,3 @@ def _plain(value: object) -> object:
             return value.name
         case _:
             return value
-
-
-def check_inject(item: ast.Inject, root: Definition, ctx: Context) -> None:
-    """An injection point.
-
-    Reports:
-        E0601 for a selector that matches nothing, E0801 for injections, which this version checks but cannot weave.
-    """
-    errors = ctx.sink.errors
-    if not select(item.selector, root, ctx):
-        if errors < ctx.sink.errors or is_broken(_head(item.selector), root, ctx):
-            return
-        candidates = near_misses(item.selector, root, ctx)
-        ctx.sink.add(
-            SelectorMatchesNothing(
-                at=item.selector.span, selector=item.selector.span.text, candidates=candidates
-            )
-        )
-        return
-    ctx.sink.add(NotInBackend(at=item.span, backend="", what=f"`inject {item.verb}`"))

@@ -3,7 +3,7 @@
 from lmmdsl.diag.codes.inject import LayerOutOfRange
 from lmmdsl.diag.suggest import nearest
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
+from lmmdsl.graph.ir import Definition, Instance, Param, Stack
 from lmmdsl.sema import expr
 from lmmdsl.sema.context import Context
 from lmmdsl.syntax import ast
@@ -39,10 +39,6 @@ def _respelt(selector: ast.Selector, step: ast.Step, wanted: str, name: str) -> 
     return text[:start] + name + text[start + len(wanted) :]
 
 
-def _children(item: object) -> dict[str, Part]:
-    return dict(item.parts) if isinstance(item, Definition) else {}
-
-
 def _known(item: object) -> tuple[str, ...]:
     """Names of the parts that a definition has, and of those that could not be made."""
     return (*item.parts, *item.declared) if isinstance(item, Definition) else ()
@@ -51,10 +47,10 @@ def _known(item: object) -> tuple[str, ...]:
 def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[str, object]]:
     if step.some:
         return [match for part in step.some for match in _inner(part, path, item, ctx)]
-    part = _children(item).get(step.names[0])
-    if part is None:
+    found = item.find(step.names[0]) if isinstance(item, Definition) else None
+    if found is None:
         return []
-    here = f"{path}.{step.names[0]}" if path else step.names[0]
+    here, part = f"{path}.{found[0]}" if path else found[0], found[1]
     match part:
         case Param():
             return [(here, part)] if step.pick is None else []

@@ -121,24 +121,30 @@ class SectionBuilder(Transformer[Any, Any]):
     def inject_verb(self, meta: Meta, children: list[Any]) -> str:
         return str(children[0])
 
-    def inject_on(self, meta: Meta, children: list[Any]) -> str:
-        return str(children[0])
+    def inject_on(self, meta: Meta, children: list[Any]) -> tuple[str, Any]:
+        return str(children[0]), children[1]
+
+    def inject_rows(self, meta: Meta, children: list[Any]) -> tuple[Any, Any]:
+        return children[0], children[1]
 
     def inject_where(self, meta: Meta, children: list[ast.SeesRule]) -> ast.SeesRule:
         return children[0]
 
     def inject_body(self, meta: Meta, children: list[Any]) -> ast.Inject:
         verb, selector, on, *body, where = children
+        token, rows = on or (None, None)
         return ast.Inject(
-            span=self.at(meta), verb=verb, selector=selector, part=None, on=on,
+            span=self.at(meta), verb=verb, selector=selector, part=None, on=token, on_rows=rows,
             body=tuple(body), where=where,
         )  # fmt: skip
 
     def inject_part(self, meta: Meta, children: list[Any]) -> ast.Inject:
         part, verb, selector, on = children
+        token, rows = on or (None, None)
         return ast.Inject(
-            span=self.at(meta), verb=verb, selector=selector, part=part, on=on, body=(), where=None
-        )
+            span=self.at(meta), verb=verb, selector=selector, part=part, on=token, on_rows=rows,
+            body=(), where=None,
+        )  # fmt: skip
 
     # ---- weights ----
 

@@ -4,7 +4,8 @@ Takes the tree of all declared parts and the `naming` lines of its blocks for on
 `WeightMap` that names a `Source` for every parameter. A line names a part (its own lines go on
 below it, behind the new prefix), a stack (`{i}` in the name, else `.i` after it, is the layer) or
 a parameter. The line nearest to the root wins, and among the lines of one block the most specific.
-A part without a line keeps its own name.
+A part without a line keeps its own name. Lines see through blocks that injections wrapped around
+parts: they name the part as if it stood alone, unless they name what the wrapper calls it.
 Invariant: first names are unique, or the tensors they name are packed from disjoint rows.
 """
 
@@ -19,6 +20,7 @@ from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.graph.program import Program
 from lmmdsl.text.source import Span
 from lmmdsl.weights.pattern import LAYER, fill, has_layer, join
+from lmmdsl.weights.table import Table, starred, wrapped
 
 Path = tuple[str, ...]
 MOST_NAMES = 64  # alternatives of one parameter
@@ -138,23 +140,6 @@ def map_definition(
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """The lines of one definition, by the path they name; `*` stands for the layer of a stack."""
-
-    lines: Mapping[Path, tuple[NamingRule, int]]
-    ignored: tuple[str, ...]
-
-    def match(self, path: Path) -> tuple[int, NamingRule, int] | None:
-        """Length of the longest line on the way to `path`, the line, and which of its `ours`."""
-        starred = tuple("*" if step.isdigit() else step for step in path)
-        for length in range(len(path), 0, -1):
-            found = self.lines.get(starred[:length])
-            if found:
-                return length, *found
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class _Packed:
     """A line that packs several parts, and how the path went on below the one it names."""
 
@@ -183,7 +168,7 @@ class _Composer:
     scheme: str | None
     rules: tuple[NamingRule, ...]
     sink: Sink
-    tables: dict[tuple[int, str | None], _Table | None] = field(default_factory=dict)
+    tables: dict[tuple[int, str | None], Table | None] = field(default_factory=dict)
     ignored: dict[str, None] = field(default_factory=dict)
 
     def source(self, path: Path, param: Param) -> Source | None:
@@ -197,17 +182,17 @@ class _Composer:
             self._step(place, table)
         return self._finish(place, param)
 
-    def _table(self, definition: Definition, scheme: str | None) -> _Table | None:
+    def _table(self, definition: Definition, scheme: str | None) -> Table | None:
         key = (id(definition), scheme)
         if key not in self.tables:
             self.tables[key] = self._make_table(definition, scheme)
         return self.tables[key]
 
-    def _make_table(self, definition: Definition, scheme: str | None) -> _Table | None:
+    def _make_table(self, definition: Definition, scheme: str | None) -> Table | None:
         rules = self.rules if definition is self.root else definition.naming.get(scheme or "")
         if rules is None:
             # Blocks without any naming keep their own names; one that names other schemes is a gap.
-            return None if scheme and definition.naming else _Table({}, ())
+            return None if scheme and definition.naming else Table({}, ())
         lines: dict[Path, tuple[NamingRule, int]] = {}
         for rule in rules:
             for member, ours in enumerate(rule.ours):
@@ -217,27 +202,20 @@ class _Composer:
                 if key:
                     lines.setdefault(key, (rule, member))
         ignored = tuple(name for rule in rules if not rule.ours for name in rule.theirs)
-        return _Table(lines, ignored)
+        return Table(lines, ignored)
 
     def _key(
         self, definition: Definition, rule: NamingRule, ours: str, scheme: str | None
     ) -> Path | None:
-        steps, at = ours.split("."), definition
-        key: list[str] = []
-        for index, step in enumerate(steps):
-            part = at.parts.get(step)
-            inner = _inner(part)
-            if part is None or (inner is None and index < len(steps) - 1):
-                return None  # a part that this binding lacks; misspelt lines were refused before
-            through = isinstance(part, Stack) and index < len(steps) - 1
-            key += [step, "*"] if through else [step]
-            at = inner or at
+        key = starred(definition, ours.split("."))
+        if key is None:
+            return None  # a part that this binding lacks; misspelt lines were refused before
         if "*" in key and not all(map(has_layer, rule.theirs)):
             self._report(rule, f"the name must say `{LAYER}` where the layer goes", scheme, ours)
-        return tuple(key)
+        return key
 
-    def _step(self, place: _Place, table: _Table) -> None:
-        found = table.match(place.rest)
+    def _step(self, place: _Place, table: Table) -> None:
+        found = table.match(place.rest, wrapped(place.definition, place.rest))
         if found is None:
             self._own_name(place)
             return
@@ -269,7 +247,8 @@ class _Composer:
         part = place.definition.parts[place.rest[0]]
         length = 2 if isinstance(part, Stack) else 1
         steps, rest = place.rest[:length], place.rest[length:]
-        place.names = tuple(join(name, ".".join(steps)) for name in place.names)
+        if steps != (place.definition.wraps,):
+            place.names = tuple(join(name, ".".join(steps)) for name in place.names)
         self._enter(place, part, steps, rest)
 
     def _enter(self, place: _Place, part: Part | None, steps: Path, rest: Path) -> None:
@@ -326,10 +305,10 @@ def _like(ours: str, packed: _Packed) -> Iterator[str]:
     definition = packed.owner
     for step in ours.split("."):
         yield step
-        part = definition.parts.get(step)
-        if isinstance(part, Stack):
+        found = definition.find(step)
+        if found and isinstance(found[1], Stack):
             yield next(layers, "0")
-        definition = _inner(part) or definition
+        definition = (_inner(found[1]) if found else None) or definition
 
 
 def _lacks(definition: Definition, scheme: str) -> bool:
@@ -351,7 +330,8 @@ def find_part(definition: Definition, path: Path) -> Part | None:
     part: Part | None = None
     steps = list(path)
     while steps:
-        part = definition.parts.get(steps.pop(0))
+        found = definition.find(steps.pop(0))
+        part = found[1] if found else None
         match part:
             case None:
                 return None

@@ -14,7 +14,6 @@ NOT_FROM_A_SPEC = {
     "E0001": "a bug in the compiler: tests/cli",
     "E0210": "needs a link out of the folder: test_files.py",
     "E0212": "check accepts a module of blocks: test_files.py",
-    "E0602": "injections are checked and not woven yet",
     "E0706": "needs a checkpoint: tests/weights",
     "E0707": "needs a checkpoint: tests/weights",
     "E0901": "needs a missing file: test_files.py",

@@ -167,13 +167,14 @@ class Selector(Syntax):
 
 @node
 class Inject(Syntax):
-    """`inject [part] verb selector [on <token>] [{ body }] [where ...]`."""
+    """`inject [part] verb selector [on <token>[a:b]] [{ body }] [where ...]`."""
 
     verb: str
     selector: Selector
     part: Expr | None
     on: str | None
-    body: tuple[Syntax, ...]  # parts and statements
+    on_rows: tuple[Expr | None, Expr | None] | None
+    body: tuple[Syntax, ...]  # parts, naming and statements
     where: SeesRule | None
 
 
