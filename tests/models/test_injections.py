@@ -5,7 +5,6 @@ import torch
 
 import lmmdsl
 
-
 MODEL = '''"""A decoder with something injected."""
 from std.llm.llama import Llama
 from std.nn        import Linear, RmsNorm
