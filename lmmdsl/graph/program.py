@@ -97,6 +97,27 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Woven:
+    """An injection that was woven: what it adds, and where.
+
+    Attributes:
+        verb: before, after, around, beside or replace.
+        what: names of the blocks or parts that it adds.
+        selector: where, as it was written.
+        paths: what the selector matched.
+        token: the kind of tokens that it serves, "" for all.
+        values: names of the model's values that it reads.
+    """
+
+    verb: str
+    what: str
+    selector: str
+    paths: tuple[str, ...]
+    token: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """A published checkpoint layout: `scheme` is its name in `naming`, `rules` map the model's top-level parts."""
 
@@ -127,6 +148,7 @@ class Program:
     layouts: tuple[Layout, ...] = ()
     stages: tuple[Stage, ...] = ()
     weights: tuple[Weights, ...] = ()
+    injections: tuple[Woven, ...] = ()
     preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     context: int | None = None
     variant: str | None = None

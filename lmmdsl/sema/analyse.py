@@ -180,6 +180,7 @@ class Analysis:
             layouts=tuple(layouts),
             stages=stages,
             weights=weights,
+            injections=tuple(injection.woven() for injection in self.injections),
             preprocess=preprocess,
             context=room.context.value if room.context else None,
             variant=variant,

@@ -17,6 +17,7 @@ from lmmdsl.graph.ir import (
     Input,
     Instance,
 )
+from lmmdsl.graph.program import Woven
 from lmmdsl.sema import expr
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.plan import Plan
@@ -89,6 +90,22 @@ class Injection:
         if base not in self.made:
             self.made[base] = self._wrap(base)
         return self.made[base]
+
+    def woven(self) -> Woven:
+        """What reports say of it."""
+        item = self.item
+        added = (
+            part.name for part in item.body if isinstance(part, ast.PartDecl | ast.LearnedDecl)
+        )
+        name = item.part.function if isinstance(item.part, ast.CallExpr) else item.part
+        return Woven(
+            verb=item.verb,
+            what=name.span.text if name is not None else ", ".join(added) or "statements",
+            selector=item.selector.span.text,
+            paths=self.paths,
+            token=item.on or "",
+            values=tuple(self.values),
+        )
 
     def problem(self, text: str) -> None:
         """Report that the injection does not fit its place (E0602)."""

@@ -10,7 +10,13 @@ from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Item, Line
 from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
-from lmmdsl.backends.dot.words import lines_of, operation, sizes_of, tokens_of
+from lmmdsl.backends.dot.words import (
+    lines_of,
+    operation,
+    sizes_of,
+    tokens_of,
+    woven_lines,
+)
 from lmmdsl.graph.ir import (
     Call,
     Constant,
@@ -193,6 +199,7 @@ class _Model:
         if isinstance(declared, Instance) and isinstance(used, Instance):
             subtitle = sizes_of(declared.definition)
             lines = lines_of(declared.definition, used.definition, self.full)
+            lines += woven_lines(self.program, part)
         elif isinstance(declared, Stack):
             subtitle = f"{len(declared.definitions)} × {declared.definitions[0].block}"
         training = self.training.get(part)

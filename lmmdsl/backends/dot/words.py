@@ -6,6 +6,7 @@ from lmmdsl.backends.dot.figure import Line
 from lmmdsl.backends.dot.signs import SIGNS, TIMES
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Apply, Definition, Instance, Node, Param, Stack
+from lmmdsl.graph.program import Program
 from lmmdsl.passes.count import Parameters
 from lmmdsl.text.amount import short
 from lmmdsl.types.tensor import DType, TensorType
@@ -79,6 +80,18 @@ def lines_of(declared: Definition, used: Definition, counts: Parameters) -> tupl
         amount = sum(counts.of_part(declared.parts[name]).total for name in own)
         lines.insert(0, Line(", ".join(own), short(amount)))
     return tuple(lines[:MAX_LINES]) if len(lines) <= MAX_LINES else _fewer(lines)
+
+
+def woven_lines(program: Program, part: str) -> tuple[Line, ...]:
+    """What injections add below a part, one line each."""
+    found = []
+    for item in program.injections:
+        if item.paths and item.paths[0].partition(".")[0] == part:
+            where = item.selector.partition(".")[2] or item.selector
+            where = f"{where} on {item.token}" if item.token else where
+            count = f"{len(item.paths)} {TIMES}" if len(item.paths) > 1 else ""
+            found.append(Line(f"{item.what} {item.verb} {where}", "", count))
+    return tuple(found)
 
 
 def _fewer(lines: list[Line]) -> tuple[Line, ...]:

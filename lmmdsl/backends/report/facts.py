@@ -2,7 +2,7 @@
 
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Apply, Definition, Graph, Input, Instance, Part, Stack
-from lmmdsl.graph.program import Program
+from lmmdsl.graph.program import Program, Woven
 
 
 def title(program: Program) -> str:
@@ -67,7 +67,16 @@ def entry(program: Program) -> str:
     graph = program.root.methods.get("embed")
     if graph is None:
         return "-"
-    return "in the input sequence" if _splices(graph) else "none"
+    ways = ["in the input sequence"] if _splices(graph) else []
+    ways += [woven_text(item) for item in program.injections]
+    return "; ".join(ways) or "none"
+
+
+def woven_text(item: Woven) -> str:
+    """An injection in a few words: `Lora around llm.layers[*].attn.{q, v} (64 times)`."""
+    where = f"{item.selector} on {item.token}" if item.token else item.selector
+    times = f" ({len(item.paths)} times)" if len(item.paths) > 1 else ""
+    return f"{item.what} {item.verb} {where}{times}"
 
 
 def _splices(graph: Graph) -> bool:
