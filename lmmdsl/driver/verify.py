@@ -30,11 +30,6 @@ class Prompt:
     mask: Array
     pixels: Array | None
 
-    @property
-    def positions(self) -> Array:
-        """Positions `[B, T]`, counted over real tokens."""
-        counted: Array = np.maximum(np.cumsum(self.mask, axis=1) - 1, 0)
-        return counted
 
 
 def verify(program: Program, *, profile: str = "std", seed: int = 0) -> Verdict:
@@ -75,9 +70,9 @@ def _compare_pipeline(pair: Pair) -> Iterator[Comparison]:
 
 
 def _prompt(pair: Pair, images: int, *, text: int) -> Prompt:
-    visual = [pair.placeholder] * (pair.image_tokens() * images)
+    visual = [pair.placeholder] * (pair.image_tokens() * images if images else 0)
     words = pair.words(text)
-    ids = np.array([[*words[:2], *visual, *words[2:]]], np.int64)
+    ids = np.array([[*words[:2], *visual, *words[2:-4], *pair.marks(), *words[-4:]]], np.int64)
     pixels = pair.pixels(images) if images else None
     return Prompt(ids, np.ones_like(ids), pixels)
 
@@ -106,19 +101,17 @@ def _compare_encoder(pair: Pair, images: int) -> Comparison:
 def _compare_parts(pair: Pair, prompt: Prompt) -> Iterator[Comparison]:
     what = f"{prompt.ids.shape[1]} tokens"
     features = _features(pair, prompt)
-    embeds = pair.net.embed(torch.from_numpy(prompt.ids), features)
+    given = (features,) if pair.has("encode") else ()
+    embeds = pair.net.embed(torch.from_numpy(prompt.ids), *given)
     flat = None if features is None else features.flatten(0, 1).numpy()
     inputs = {"input_ids": prompt.ids} | (
         {} if features is None else {"features": features.numpy()}
     )
     theirs = pair.package.embed(prompt.ids, flat)
     yield compare(f"embed, {what}", embeds, theirs, method="embed", inputs=inputs)
-    logits, _ = pair.package.decode(embeds.numpy(), prompt.mask, keep=0)
-    inputs = {
-        "inputs_embeds": embeds.numpy(),
-        "position_ids": prompt.positions,
-        "attention_mask": prompt.mask.astype(bool),
-    }
+    logits, _ = pair.package.decode(embeds.numpy(), prompt.mask, ids=prompt.ids, keep=0)
+    inputs = {"inputs_embeds": embeds.numpy(), "attention_mask": prompt.mask.astype(bool)}
+    inputs |= pair.package.arrange(prompt.ids, prompt.mask)
     ours = _torch_logits(pair, prompt)
     yield compare(f"decode, {what}", ours, logits, method="decode", inputs=inputs)
     yield compare(f"end to end, {what}", ours, _onnx_logits(pair, prompt))
@@ -154,14 +147,16 @@ def _features(pair: Pair, prompt: Prompt) -> torch.Tensor | None:
 
 
 def _torch_logits(pair: Pair, prompt: Prompt) -> Array:
-    pixels = None if prompt.pixels is None else torch.from_numpy(prompt.pixels)
     logits: torch.Tensor = pair.net(
         torch.from_numpy(prompt.ids),
-        pixel_values=pixels,
         attention_mask=torch.from_numpy(prompt.mask),
-        position_ids=torch.from_numpy(prompt.positions),
+        **_images(prompt),
     )
     return logits.numpy()
+
+
+def _images(prompt: Prompt) -> dict[str, torch.Tensor]:
+    return {} if prompt.pixels is None else {"pixel_values": torch.from_numpy(prompt.pixels)}
 
 
 def _onnx_embeds(pair: Pair, prompt: Prompt) -> Array:
@@ -171,7 +166,8 @@ def _onnx_embeds(pair: Pair, prompt: Prompt) -> Array:
 
 
 def _onnx_logits(pair: Pair, prompt: Prompt) -> Array:
-    logits: Array = pair.package.decode(_onnx_embeds(pair, prompt), prompt.mask, keep=0)[0]
+    embeds = _onnx_embeds(pair, prompt)
+    logits: Array = pair.package.decode(embeds, prompt.mask, ids=prompt.ids, keep=0)[0]
     return logits
 
 
@@ -181,15 +177,11 @@ def _torch_cached(pair: Pair, prompt: Prompt) -> Array:
     cache = pair.net.make_cache(length)
     steps = []
     for start, end in ((0, length - 3), (length - 3, length - 1), (length - 1, length)):
-        pixels = (
-            torch.from_numpy(prompt.pixels) if prompt.pixels is not None and not start else None
-        )
         logits = pair.net(
             torch.from_numpy(prompt.ids[:, start:end]),
-            pixel_values=pixels,
             attention_mask=torch.from_numpy(prompt.mask[:, :end]),
-            position_ids=torch.from_numpy(prompt.positions[:, start:end]),
             cache=cache,
+            **({} if start else _images(prompt)),
         )
         steps.append(logits.numpy())
     return np.concatenate(steps[1:], axis=1)
@@ -198,10 +190,12 @@ def _torch_cached(pair: Pair, prompt: Prompt) -> Array:
 def _onnx_cached(pair: Pair, prompt: Prompt) -> Array:
     """As `_torch_cached`."""
     embeds, length = _onnx_embeds(pair, prompt), prompt.ids.shape[1]
-    _, cache = pair.package.decode(embeds[:, :-3], prompt.mask[:, :-3])
-    two, cache = pair.package.decode(embeds[:, -3:-1], prompt.mask[:, : length - 1], cache, keep=0)
-    one, _ = pair.package.decode(embeds[:, -1:], prompt.mask, cache)
-    return np.concatenate([two, one], axis=1)
+    steps, cache = [], None
+    for start, end in ((0, length - 3), (length - 3, length - 1), (length - 1, length)):
+        ids, mask = prompt.ids[:, :end], prompt.mask[:, :end]
+        logits, cache = pair.package.decode(embeds[:, start:end], mask, cache, ids=ids, keep=0)
+        steps.append(logits)
+    return np.concatenate(steps[1:], axis=1)
 
 
 def _compare_tokens(pair: Pair, prompt: Prompt) -> Comparison:

@@ -8,7 +8,7 @@ import torch
 from lmmdsl.driver.verify_pair import Array, Comparison, Pair, argument_names, compare, random_value
 from lmmdsl.types.tensor import DType, Rest, TensorType
 
-PIPELINE = ("encode", "embed", "decode", "logits")
+PIPELINE = ("encode", "embed", "arrange", "decode", "logits")
 FIRST, SECOND = 2, 5  # run-time sizes count up from here
 
 

@@ -12,7 +12,7 @@ from lmmdsl.backends.onnx.run import Package
 from lmmdsl.driver.products import build_module, save_weights, write_onnx
 from lmmdsl.driver.verdict import Answer
 from lmmdsl.graph.ir import Graph, Input
-from lmmdsl.graph.program import Group, Image, Program, Segment
+from lmmdsl.graph.program import Image, Program, Token, flat
 from lmmdsl.types.tensor import Rest, TensorType
 
 LIMIT = 2e-4  # of the largest value; both sides compute in float32
@@ -47,8 +47,8 @@ class Pair:
     @property
     def image(self) -> Image | None:
         """The visual span of the first layout that has one."""
-        spans = (span for layout in self.program.layouts for span in _spans(layout.segments))
-        return next(spans, None)
+        segments = (s for layout in self.program.layouts for s in flat(layout.segments))
+        return next((segment for segment in segments if isinstance(segment, Image)), None)
 
     @property
     def placeholder(self) -> int:
@@ -58,6 +58,13 @@ class Pair:
     def image_tokens(self) -> int:
         """How many tokens an image takes."""
         return int(self.net.encode(torch.from_numpy(self.pixels(1))).shape[1])
+
+    def marks(self) -> list[int]:
+        """Ids of the named tokens of the first layout, where facts may follow from them."""
+        if not self.has("arrange"):
+            return []
+        segments = [segment for layout in self.program.layouts[:1] for segment in flat(layout.segments)]
+        return list(dict.fromkeys(s.id for s in segments if isinstance(s, Token)))
 
     def pixels(self, images: int) -> Array:
         """Random images `[I, C, H, W]`."""
@@ -122,11 +129,3 @@ def argument_names(graph: Graph) -> Iterator[str]:
         payload = graph.nodes[value.node].payload
         assert isinstance(payload, Input)
         yield payload.name
-
-
-def _spans(segments: tuple[Segment, ...]) -> Iterator[Image]:
-    for segment in segments:
-        if isinstance(segment, Image):
-            yield segment
-        elif isinstance(segment, Group):
-            yield from _spans(segment.segments)

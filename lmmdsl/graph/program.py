@@ -1,6 +1,6 @@
 """A whole checked model: the instance tree and everything the spec says around it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lmmdsl.dims.expr import Dim
@@ -66,6 +66,15 @@ class Layout:
     name: str
     segments: tuple[Segment, ...]
     span: Span
+
+
+def flat(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Segments without their groups, in order."""
+    for segment in segments:
+        if isinstance(segment, Group):
+            yield from flat(segment.segments)
+        else:
+            yield segment
 
 
 @dataclass(frozen=True, slots=True)

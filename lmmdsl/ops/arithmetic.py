@@ -107,6 +107,43 @@ class Div(Binary):
         return super().result(left, right)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Whole(Binary):
+    """A function of two whole numbers."""
+
+    samples: ClassVar[Cases] = (
+        case(x="int 2 3: 7 -7 5 0 -1 4", y="int 3: 3 2 4"),
+        case(x="int 4: -3 -2 -1 8", y="int: 3"),
+    )
+    refuses: ClassVar[Cases] = (
+        case(x="int 2 5", y="int 2 4", problem="do not broadcast: 5 is not 4"),
+        case(x="2 5", y="int 5", problem="needs whole numbers"),
+    )
+
+    def result(self, left: DType, right: DType) -> DType:
+        if (left, right) != (DType.INT, DType.INT):
+            raise Refused(f"`{self.name}` needs whole numbers, not {left.value} and {right.value}")
+        return DType.INT
+
+
+@op
+class FloorDiv(Whole):
+    """x // y, rounded down. Source: torch.floor_divide; ONNX Mod-13 and Div-14."""
+
+    name, sign, kind = "floor_div", "//", "Div"
+
+    def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
+        # Div rounds towards zero, so what is left over goes first.
+        return g.op("Div", g.op("Sub", args[0], g.op("Mod", *args)), args[1])
+
+
+@op
+class Remainder(Whole):
+    """x % y, with the sign of y. Source: torch.remainder; ONNX Mod-13."""
+
+    name, sign, kind = "remainder", "%", "Mod"
+
+
 @op
 class Pow(Binary):
     """x ** y. Source: torch.pow; ONNX Pow-15."""

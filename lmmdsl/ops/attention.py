@@ -22,9 +22,10 @@ class Attend(Op):
     """softmax(q k^T * scale + bias) v over the keys that each query may see.
 
     Each of the g key/value heads serves h / g consecutive query heads. `keys` tells real keys from padding, `mask`
-    who may see what; `causal` hides later keys (the last query is the last key). With `cache`, keys and values of
-    earlier steps come before the new ones; `keys`, `mask` and `bias` then cover both. `scale` is d ** -0.5 unless
-    given. The row of a query that may see nothing is finite and means nothing.
+    who may see what; `causal` hides later keys (the last query is the last key), but none of the first `prefix` keys.
+    With `cache`, keys and values of earlier steps come before the new ones; `keys`, `mask`, `bias` and `prefix` then
+    tell of both. `scale` is d ** -0.5 unless given. The row of a query that may see nothing is finite and means
+    nothing.
 
     Source: arXiv 1706.03762 section 3.2; arXiv 2305.13245 (grouped heads); ONNX Attention-23; com.microsoft
     GroupQueryAttention.
@@ -32,8 +33,8 @@ class Attend(Op):
 
     name: ClassVar[str] = "attend"
     signature: ClassVar[str] = (
-        "q[b h t d], k[b g s d], v[b g s e], bool keys[b c]?, bool mask[m t c]?, bias[*n t c]?"
-        " -> y[b h t e]"
+        "q[b h t d], k[b g s d], v[b g s e], bool keys[b c]?, bool mask[m t c]?, bias[*n t c]?,"
+        " int prefix[b]? -> y[b h t e]"
     )
     causal: bool = False
     scale: float | None = None
@@ -53,6 +54,11 @@ class Attend(Op):
             q="2 4 5 8", k="2 2 5 8", v="2 2 5 8", keys="bool 2 5", bias="4 5 5",
             attributes={"causal": True, "cache": True},
         ),
+        case(q="2 4 5 8", k="2 2 5 8", v="2 2 5 8", prefix="int 2: 3 0", attributes={"causal": True}),
+        case(
+            q="2 4 5 8", k="2 2 5 8", v="2 2 5 8", prefix="int 2: 2 9", keys="bool 2 5",
+            attributes={"causal": True, "cache": True},
+        ),
     )  # fmt: skip
     refuses = (
         case(q="2 4 5 8", k="2 3 7 8", v="2 3 7 8", problem="4 query heads do not share 3"),
@@ -61,6 +67,7 @@ class Attend(Op):
         _masked(mask="bool 3 5 7", problem="`mask` has a batch of 3, not 2"),
         _masked(bias="3 5 7", problem="do not broadcast: 4 is not 3"),
         _masked(keys="2 7", problem="`keys` must be bool"),
+        case(q="2 4 5 8", k="2 4 5 8", v="2 4 5 8", prefix="int 2", problem="without `causal`"),
         case(
             q="2 4 7 8", k="2 4 5 8", v="2 4 5 8", attributes={"causal": True},
             problem="7 queries, but only 5 keys",
@@ -87,7 +94,7 @@ class Attend(Op):
             raise Refused(f"{queries} queries, but only {keys} keys", sizes=(queries, keys))
 
     def _check_masks(self, inputs: Types) -> None:
-        q, k, _, keys, mask, bias = inputs
+        q, k, _, keys, mask, bias, prefix = inputs
         assert q is not None and k is not None
         for name, kind in (("keys", keys), ("mask", mask), ("bias", bias)):
             if kind and not self.cache and kind.shape[-1] != k.shape[2]:
@@ -96,11 +103,13 @@ class Attend(Op):
         if mask and mask.shape[0] not in (ONE, q.shape[0]):
             problem = f"`mask` has a batch of {mask.shape[0]}, not {q.shape[0]}"
             raise Refused(problem, sizes=known(mask.shape[0], q.shape[0]))
+        if prefix and not self.causal:
+            raise Refused("`prefix` means nothing without `causal`: every token sees all others")
         if bias and broadcast(q.shape[:2], bias.shape[:-2]) != q.shape[:2]:
             raise Refused(f"`bias` has shape {show(bias.shape)}, which is more than one per head")
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        names = ("keys", "mask", "bias")
+        names = ("keys", "mask", "bias", "prefix")
         extra = [f"{n}={x}" for n, x in zip(names, args[3:], strict=True) if x != "None"]
         if self.causal:
             extra.append("causal=True")
@@ -119,6 +128,7 @@ class Attend(Op):
             keys=args[3],
             mask=args[4],
             bias=args[5],
+            prefix=args[6],
             causal=self.causal,
             scale=self.scale,
             past=g.past() if self.cache else None,
@@ -128,6 +138,6 @@ class Attend(Op):
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         q, k, v, *masks = inputs
         assert q is not None and k is not None and v is not None
-        seen = next((kind.shape[-1] for kind in masks if kind), k.shape[2])
+        seen = next((kind.shape[-1] for kind in masks[:3] if kind), k.shape[2])
         widths = product((q.shape[3],)) + product((v.shape[3],))
         return 2 * product((*q.shape[:3], seen)) * widths

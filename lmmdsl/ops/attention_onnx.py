@@ -26,6 +26,7 @@ class Wanted:
     keys: str | None
     mask: str | None
     bias: str | None
+    prefix: str | None
     causal: bool
     scale: float | None
     past: tuple[str, str] | None
@@ -49,7 +50,8 @@ def emit(g: OnnxBuilder, wanted: Wanted) -> Any:
     sizes = _sizes(g)
     if g.profile == "base":
         return _primitives(g, wanted, sizes)
-    if g.profile == "ort" and wanted.past and wanted.causal and _fits_grouped(sizes):
+    is_plain = wanted.causal and wanted.prefix is None
+    if g.profile == "ort" and wanted.past and is_plain and _fits_grouped(sizes):
         return _grouped(g, wanted, sizes)
     return _standard(g, wanted, sizes)
 
@@ -65,9 +67,10 @@ def _sizes(g: OnnxBuilder) -> Sizes:
 def _standard(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
     """Attention-23. Its `is_causal` lets query i see key i when nothing is cached."""
     is_aligned = wanted.past is not None or sizes.queries == sizes.keys
+    is_aligned = is_aligned and wanted.prefix is None
     hidden = _hidden(g, wanted, sizes.queries)
     if wanted.causal and not is_aligned:
-        hidden = _join(g, hidden, _future(g, wanted.k, sizes))
+        hidden = _join(g, hidden, _future(g, wanted, _all_keys(g, wanted, sizes), sizes))
     options: dict[str, Any] = {"is_causal": int(wanted.causal and is_aligned)}
     if wanted.scale is not None:
         options["scale"] = wanted.scale
@@ -125,7 +128,7 @@ def _packed(g: OnnxBuilder, x: str, heads: Dim, sizes: Sizes) -> Any:
 
 def _total(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
     """Number of all keys, `[1]`."""
-    seen = next((kind.shape[-1] for kind in g.inputs[3:] if kind), None)
+    seen = next((kind.shape[-1] for kind in g.inputs[3:6] if kind), None)
     if isinstance(seen, Dim):
         return g.dim(seen)
     assert wanted.past is not None
@@ -142,7 +145,8 @@ def _primitives(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
         g.present(k, v)
     hidden = _hidden(g, wanted, None)
     if wanted.causal:
-        hidden = _join(g, hidden, _future(g, k, sizes))
+        total = g.op("Shape", k, start=2, end=3)
+        hidden = _join(g, hidden, _future(g, wanted, total, sizes))
     scale = sizes.width.value**-0.5 if wanted.scale is None else wanted.scale
     q = g.op("Mul", wanted.q, g.const(scale, DType.FLOAT))
     if sizes.heads != sizes.groups:
@@ -193,11 +197,22 @@ def _join(g: OnnxBuilder, left: Any, right: Any) -> Any:
     return right if left is None else g.op("Add", left, right)
 
 
-def _future(g: OnnxBuilder, k: str, sizes: Sizes) -> Any:
-    """Hide keys after each query, `[T, S]`; the last query is the last key."""
-    total = g.op("Squeeze", g.op("Shape", k, start=2, end=3))
+def _all_keys(g: OnnxBuilder, wanted: Wanted, sizes: Sizes) -> Any:
+    """Number of keys, those of the cache included, `[1]`."""
+    if wanted.past is None:
+        return g.op("Shape", wanted.k, start=2, end=3)
+    return _total(g, wanted, sizes)
+
+
+def _future(g: OnnxBuilder, wanted: Wanted, total: Any, sizes: Sizes) -> Any:
+    """Hide keys after each query and after the prefix: `[T, S]` or `[B, 1, T, S]`; the last query is the last key."""
+    total = g.op("Squeeze", total)
     zero, one = g.const(0, DType.INT), g.const(1, DType.INT)
     start = g.op("Sub", total, g.op("Squeeze", g.dim(sizes.queries)))
     queries = g.op("Unsqueeze", g.op("Range", start, total, one), g.const([1], DType.INT))
-    seen = g.op("LessOrEqual", g.op("Range", zero, total, one), queries)
+    places = g.op("Range", zero, total, one)
+    seen = g.op("LessOrEqual", places, queries)
+    if wanted.prefix is not None:
+        ends = g.op("Unsqueeze", wanted.prefix, g.const([1, 2, 3], DType.INT))
+        seen = g.op("Or", seen, g.op("Less", places, ends))
     return _added(g, seen)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.layout import NoLoss
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
@@ -14,12 +13,13 @@ from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
 from lmmdsl.graph.ir import Definition, Instance
-from lmmdsl.graph.program import Layout, Program, Slot, Stage, Weights
+from lmmdsl.graph.program import Layout, Program, Slot, Stage, Vocab, Weights, flat
 from lmmdsl.passes.prune import prune
+from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
 from lmmdsl.sema.inject import Injection, make_plan
-from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows, flat
+from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
@@ -146,7 +146,8 @@ class Analysis:
             layouts.append(layout)
             check_same_rows(splice, found, self.ctx)
             splice = splice or found
-        methods = self.models.text_graphs(splice, self.scope, self.ctx, self.block)
+        arrange = self._arrange(vocab, layouts)
+        methods = self.models.text_graphs(splice, arrange, self.scope, self.ctx, self.block)
         if encode := self.models.encode_graph(splice, self.block):
             methods = {"encode": encode, **methods}
         methods |= self.models.flows(body.methods, self.ctx)
@@ -235,11 +236,19 @@ class Analysis:
             if injection.facts or injection.values:
                 what = "an injection that needs values of the model or kinds of tokens"
                 self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
-        for item in self.items(ast.Visibility):
-            self.sink.add(NotInBackend(at=item.span, backend="", what="`sees`"))
-        for section in self.items(ast.Section):
-            if section.kind == "positions":
-                self.sink.add(NotInBackend(at=section.span, backend="", what="`positions`"))
+
+    def _arrange(self, vocab: Vocab, layouts: list[Layout]) -> Arrange:
+        """What the LLM is told of its tokens; sections about it need one (E0214)."""
+        arrange = Arrange(vocab, layouts, self.block.name_span, self.ctx)
+        has_llm = "llm" in self.models.roles.values()
+        for places in self.items(ast.Positions):
+            if has_llm:
+                arrange.place(places)
+            else:
+                self.sink.add(RoleMissing(at=places.span, section="section", role="llm"))
+        for rules in self.items(ast.Visibility):
+            arrange.show(rules)
+        return arrange
 
     def _check_roles(self, layouts: tuple[Layout, ...]) -> None:
         """A layout is the input of an LLM (E0214); where stages train it, some of it is learned (W0510)."""

@@ -17,6 +17,7 @@ from lmmdsl.sema.operators import constant, number, repeat
 from lmmdsl.sema.values import (
     POISON,
     Called,
+    Marks,
     MethodRef,
     ParamRef,
     PartRef,
@@ -29,7 +30,10 @@ from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
 
-_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow", "@": "matmul"}
+_ARITHMETIC = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floor_div", "%": "remainder",
+    "**": "pow", "@": "matmul",
+}  # fmt: skip
 _TENSOR_OPS = _ARITHMETIC | {
     "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",
     ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
@@ -245,7 +249,7 @@ def binary(expression: ast.Binary, ctx: Context) -> object:
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         if operator in _TENSOR_OPS:
             return calls.apply(_TENSOR_OPS[operator], [left, right], {}, expression.span, ctx)
-        left = right = None  # `//`, `%` and `..` are for numbers
+        left = right = None  # `..` is for numbers
     return constant(operator, left, right, expression, ctx)
 
 
@@ -263,6 +267,8 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
         return POISON
     if isinstance(base, Called):
         base = base.result
+    if isinstance(base, Marks):
+        return _marked_rows(base, expression, ctx)
     if isinstance(base, Tensor):
         return _tensor_index(base, expression, ctx)
     if isinstance(base, tuple) and len(expression.items) == 1:
@@ -343,6 +349,18 @@ def _tensor_index(base: Tensor, expression: ast.IndexExpr, ctx: Context) -> obje
             return POISON
         base = taken
     return base
+
+
+def _marked_rows(marks: Marks, expression: ast.IndexExpr, ctx: Context) -> object:
+    """`<image>[a:b]`, `<image>[k]`: some rows of every image."""
+    rows = tuple(map(Dim.of, range(marks.rows or 0)))
+    chosen = _list_index(rows, expression.items[0], expression, ctx)
+    picked = chosen if isinstance(chosen, tuple) else (chosen,)
+    numbers = [row.value for row in picked if isinstance(row, Dim)]
+    if len(numbers) < len(picked):
+        return POISON
+    start = numbers[0] if numbers else 0
+    return marks.pick(start, start + len(numbers))
 
 
 def comprehension(expression: ast.Comprehension, ctx: Context) -> object:

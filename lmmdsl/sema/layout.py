@@ -271,12 +271,3 @@ def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:
                 sizes=tuple(images),
             )
         )
-
-
-def flat(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Segments without their groups, in order."""
-    for segment in segments:
-        if isinstance(segment, Group):
-            yield from flat(segment.segments)
-        else:
-            yield segment

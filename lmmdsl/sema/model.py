@@ -6,7 +6,7 @@ placeholder), `decode` (embeddings to hidden states, cached) and `logits`.
 Axes: I images, B batch, T tokens in this step, S tokens seen so far and now, N visual tokens per image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.layout import VisualWidth
@@ -16,9 +16,11 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Call, Graph, Repeat
 from lmmdsl.graph.program import Role
 from lmmdsl.sema import calls, expr
+from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Blocks, Body
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.marks import BATCH, TOKENS
 from lmmdsl.sema.methods import elaborate_method
 from lmmdsl.sema.values import (
     POISON,
@@ -169,12 +171,18 @@ class Models(Blocks):
         )
 
     def text_graphs(
-        self, splice: Splice | None, scope: Scope, ctx: Context, block: ast.Block
+        self,
+        splice: Splice | None,
+        arrange: Arrange,
+        scope: Scope,
+        ctx: Context,
+        block: ast.Block,
     ) -> dict[str, Graph]:
-        """`embed`, `decode` and `logits`, where the model has an LLM.
+        """`embed`, `decode`, `logits` and, where `decode` takes facts of its tokens, `arrange`.
 
         Reports:
-            E0206 when the LLM block lacks a method, E0501 when visual tokens are not as wide as its embeddings.
+            E0206 when the LLM block lacks a method, E0501 when visual tokens are not as wide as its embeddings, and
+            what `arrange` reports about facts.
         """
         name = next((name for name, role in self.roles.items() if role == "llm"), None)
         llm = scope.find(name) if name else None
@@ -198,11 +206,13 @@ class Models(Blocks):
             return {}
         makers: dict[str, Callable[[], Graph | None]] = {
             "embed": lambda: self._embed(llm, splice, ctx),
-            "decode": lambda: self._decode(llm, ctx),
+            "decode": lambda: self._decode(llm, arrange, ctx),
             "logits": lambda: self._logits(llm, ctx),
+            "arrange": lambda: arrange.graph(llm.span),
         }
         graphs = {method: make() for method, make in makers.items()}
-        return {method: graph for method, graph in graphs.items() if graph}
+        order = ("embed", "arrange", "decode", "logits")
+        return {method: graph for method in order if (graph := graphs[method])}
 
     def _embed(self, llm: PartRef, splice: Splice | None, ctx: Context) -> Graph | None:
         graph = GraphBuilder()
@@ -243,21 +253,20 @@ class Models(Blocks):
         names = (name for name, role in self.roles.items() if role == "connector")
         return next((name for name in names if name not in called), "")
 
-    def _decode(self, llm: PartRef, ctx: Context) -> Graph | None:
+    def _decode(self, llm: PartRef, arrange: Arrange, ctx: Context) -> Graph | None:
         graph = GraphBuilder()
         inner = replace(ctx, graph=graph, encoder=None)
         definition = llm.definitions[0]
         embedded = definition.methods["embed"]
         width = embedded.type_of(embedded.outputs[0][1]).shape[-1]
-        batch, tokens, seen = (Dim.symbol(name) for name in "BTS")
+        facts = arrange.inputs(definition.methods["forward"], llm)
+        if facts is None:
+            return None
         embeds = graph.input(
-            "inputs_embeds", TensorType(DType.FLOAT, (batch, tokens, width)), llm.span
+            "inputs_embeds", TensorType(DType.FLOAT, (BATCH, TOKENS, width)), llm.span
         )
-        positions = graph.input("position_ids", TensorType(DType.INT, (batch, tokens)), llm.span)
-        keys = graph.input(
-            "attention_mask", TensorType(DType.BOOL, (batch, seen), optional=True), llm.span
-        )
-        result = self._method(llm, "forward", [embeds, positions, keys], llm.span, inner)
+        given = {fact.argument: graph.input(fact.name, fact.type, llm.span) for fact in facts}
+        result = self._method(llm, "forward", [embeds], llm.span, inner, given)
         return self._finish(graph, result, llm.span, "Run the decoder over embeddings.")
 
     def _logits(self, llm: PartRef, ctx: Context) -> Graph | None:
@@ -270,12 +279,18 @@ class Models(Blocks):
         return self._finish(graph, result, llm.span, "Score the vocabulary.")
 
     def _method(
-        self, llm: PartRef, method: str, tensors: list[object], at: Span, ctx: Context
+        self,
+        llm: PartRef,
+        method: str,
+        tensors: list[object],
+        at: Span,
+        ctx: Context,
+        named: Mapping[str, object] | None = None,
     ) -> object:
         if any(isinstance(tensor, Poison) for tensor in tensors):
             return POISON
         here = ast.Name(span=at, name=llm.path)
-        called = calls.call_part(llm, method, tensors, {}, here, ctx)
+        called = calls.call_part(llm, method, tensors, dict(named or {}), here, ctx)
         return called.result if isinstance(called, Called) else called
 
     def _finish(self, graph: GraphBuilder, result: object, at: Span, doc: str) -> Graph | None:

@@ -5,7 +5,7 @@ floats, booleans, strings, none and tuples are Python's; the rest is below. `POI
 not be computed: it is silent, so that one mistake gives one error.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from lmmdsl.dims.expr import Dim
@@ -100,6 +100,15 @@ class Tensor:
 
     value: Value
     type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Marks(Tensor):
+    """Where a token stands, bool `[B, S]`; `[a:b]` takes some rows only of each run of a visual span."""
+
+    token: str
+    rows: int | None  # of one span; None where only the running model knows
+    pick: "Callable[[int, int], object]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,8 +159,9 @@ class Builder(SectionBuilder):
             span=self.at(meta), kind="preprocess", name=str(name), settings=tuple(settings)
         )
 
-    def positions(self, meta: Meta, children: list[Any]) -> ast.Section:
-        return ast.Section(span=self.at(meta), kind="positions", name="", settings=tuple(children))
+    def positions(self, meta: Meta, children: list[Any]) -> ast.Positions:
+        doc, *body = children if children and isinstance(children[0], str) else ["", *children]
+        return ast.Positions(span=self.at(meta), doc=doc, body=tuple(body))
 
     def variant(self, meta: Meta, children: list[Any]) -> ast.Variant:
         name, *overrides = children

@@ -81,6 +81,9 @@ class SectionBuilder(Transformer[Any, Any]):
     def sees_kind(self, meta: Meta, children: list[Any]) -> str:
         return str(children[0])
 
+    def sees_before(self, meta: Meta, children: list[Any]) -> str:
+        return f"before {children[0]}"
+
     def sees_rule(self, meta: Meta, children: list[Any]) -> ast.SeesRule:
         viewer, last, seen, causally = children
         return ast.SeesRule(

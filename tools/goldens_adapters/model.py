@@ -39,8 +39,10 @@ class Runner(Protocol):
     def embed(self, ids: Array, features: Array | None) -> Array:
         """Ids [B, T], with features [I, N, D] at the placeholders, to embeddings [B, T, D]."""
 
-    def decode(self, embeds: Array, mask: Array, taps: Taps) -> Outputs:
-        """Embeddings [B, T, D] and mask [B, T] to `logits` [B, T, V]."""
+    def decode(
+        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+    ) -> Outputs:
+        """Embeddings [B, T, D], mask and (where facts follow from them) ids [B, T] to `logits` [B, T, V]."""
 
     def greedy(self, ids: Array, count: int) -> Array:
         """The most likely ids after prompts [B, T] without padding, through the cache: [B, count]."""
@@ -116,16 +118,22 @@ class TorchRunner:
         result, _ = self._call("embed", inputs, {})
         return result.numpy()
 
-    def decode(self, embeds: Array, mask: Array, taps: Taps) -> Outputs:
+    def decode(
+        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+    ) -> Outputs:
         """See `Runner`."""
-        inputs = {
-            "inputs_embeds": embeds,
-            "position_ids": positions_of(mask),
-            "attention_mask": mask.astype(bool),
-        }
+        inputs = {"inputs_embeds": embeds, "attention_mask": mask.astype(bool)}
+        inputs |= self._facts(ids, mask)
         hidden, seen = self._call("decode", inputs, taps)
         logits, _ = self._call("logits", {"hidden": hidden.numpy()}, {})
         return {"logits": logits.numpy(), **seen}
+
+    def _facts(self, ids: Array | None, mask: Array) -> dict[str, Array]:
+        if not self.net.READS_IDS:
+            return {"position_ids": positions_of(mask)}
+        assert ids is not None
+        tensors = torch.from_numpy(ids), torch.from_numpy(mask)
+        return {n: x.numpy() for n, x in self.net.facts(*tensors, ids.shape[1]).items()}
 
     def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""
@@ -172,18 +180,21 @@ class OnnxRunner:
         flat = None if features is None else features.reshape(-1, features.shape[-1])
         return self._package.embed(ids, flat)
 
-    def decode(self, embeds: Array, mask: Array, taps: Taps) -> Outputs:
+    def decode(
+        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+    ) -> Outputs:
         """See `Runner`."""
-        logits, cache = self._package.decode(embeds, mask.astype(np.int64), keep=0)
+        mask = mask.astype(np.int64)
+        logits, cache = self._package.decode(embeds, mask, ids=ids, keep=0)
         past = {
             name.replace("present", "past_key_values"): value[:, :, :0]
             for name, value in cache.items()
         }
         feeds = {
             "inputs_embeds": embeds,
-            "attention_mask": mask.astype(np.int64),
-            "position_ids": positions_of(mask),
+            "attention_mask": mask,
             "num_logits_to_keep": np.array(0, np.int64),
+            **self._package.arrange(ids, mask),
         }
         return {"logits": logits} | self._tapped("decoder_model_merged", feeds | past, taps)
 
@@ -192,9 +203,10 @@ class OnnxRunner:
         made: list[Array] = []
         cache, mask, embeds = None, np.ones_like(ids), self.embed(ids, None)
         for _ in range(count):
-            logits, cache = self._package.decode(embeds, mask, cache)
+            logits, cache = self._package.decode(embeds, mask, cache, ids=ids)
             made.append(logits[:, -1].argmax(-1))
             embeds = self._package.embed(made[-1][:, None])
+            ids = np.concatenate([ids, made[-1][:, None]], axis=1)
             mask = np.concatenate([mask, np.ones_like(mask[:, :1])], axis=1)
         return np.stack(made, axis=1)
 

@@ -40,10 +40,17 @@ def package_facts(
         "eos_id": token_id(program, "eos"),
         "pad_id": token_id(program, "pad"),
         "images": [_image(image) for image in _images(program)],
+        "per_row": _per_row(components),
         "cache": [{"heads": s.heads, "key": s.key, "value": s.value} for s in slots],
         "layouts": layout_facts(program.layouts),
         "preprocess": {name: _plain(facts) for name, facts in program.preprocess.items()},
     }
+
+
+def _per_row(components: Sequence[Component]) -> list[str]:
+    """Results of `arrange` that tell of a row of the batch; the others tell of every token, in their last axis."""
+    outputs = (o for c in components if c.name == "arrange" for o in c.model.graph.output)
+    return [o.name for o in outputs if len(o.type.tensor_type.shape.dim) == 1]
 
 
 def token_id(program: Program, name: str) -> int | None:
@@ -135,13 +142,15 @@ def _plain(value: Any) -> Any:
 def genai_config(program: Program, components: Sequence[Component]) -> dict[str, Any] | None:
     """Contents of `genai_config.json`, or None where GenAI's contract does not fit.
 
-    It fits one encoder, one embedding graph and one decoder with equal cache entries. The type name is
+    It fits one encoder, one embedding graph and one decoder with equal cache entries and running positions. The type name is
     one that lets the caller bring `input_ids`, `pixel_values` and `num_image_tokens` itself: GenAI has
     no open type for other models. Its decoder is a second graph over the same weights.
     """
     by_name = {component.name: component for component in components}
     decoder = by_name.get("decoder_model_merged")
-    if not decoder or "embed_tokens" not in by_name or len(set(decoder.slots)) != 1:
+    if not decoder or "arrange" in by_name or "embed_tokens" not in by_name:
+        return None
+    if len(set(decoder.slots)) != 1:
         return None
     if decoder.slots[0].key != decoder.slots[0].value or "vision_encoder" not in by_name:
         return None

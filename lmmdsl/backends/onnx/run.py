@@ -50,14 +50,32 @@ class Package:
         feeds = {"input_ids": ids, "image_features": none if features is None else features}
         return self.run("embed_tokens", feeds)["inputs_embeds"]
 
+    def arrange(self, ids: Array | None, mask: Array) -> dict[str, Array]:
+        """What decoding must know of all tokens so far: ids and mask [B, past + T]."""
+        if "arrange" not in self.facts["components"]:
+            return {"position_ids": np.maximum(np.cumsum(mask, axis=1) - 1, 0)}
+        if ids is None:
+            raise ValueError("what this model knows of a token depends on ids: give all of them")
+        return self.run("arrange", {"input_ids": ids, "attention_mask": mask})
+
     def decode(
-        self, embeds: Array, mask: Array, cache: Mapping[str, Array] | None = None, *, keep: int = 1
+        self,
+        embeds: Array,
+        mask: Array,
+        cache: Mapping[str, Array] | None = None,
+        *,
+        ids: Array | None = None,
+        keep: int = 1,
     ) -> tuple[Array, dict[str, Array]]:
-        """Logits of the last `keep` positions (0: all) and the cache; `mask` [B, past + T]."""
+        """Logits of the last `keep` positions (0: all) and the cache.
+
+        `mask` is [B, past + T], and so are `ids`, which a package with `arrange` needs.
+        """
         batch, length = embeds.shape[:2]
-        positions = np.maximum(np.cumsum(mask, axis=1) - 1, 0)[:, -length:]
-        feeds = {"inputs_embeds": embeds, "attention_mask": mask, "position_ids": positions}
+        feeds = {"inputs_embeds": embeds, "attention_mask": mask}
         feeds["num_logits_to_keep"] = np.array(keep, np.int64)
+        for name, fact in self.arrange(ids, mask).items():  # of a row, or of every token
+            feeds[name] = fact if name in self.facts["per_row"] else fact[..., -length:]
         for layer, slot in enumerate(self.facts["cache"]):
             for part in ("key", "value"):
                 empty = np.zeros((batch, slot["heads"], 0, slot[part]), self.float)
@@ -76,13 +94,11 @@ class Package:
         cache: dict[str, Array] | None = None
         done, made = np.zeros(len(ids), bool), np.zeros((len(ids), 0), np.int64)
         while made.shape[1] < limit and not done.all():
-            logits, cache = self.decode(embeds, mask, cache)
+            logits, cache = self.decode(embeds, mask, cache, ids=ids)
             new = np.where(done, (stop if pad is None else pad) or 0, logits[:, -1].argmax(-1))
             done, made = done | (new == stop), np.concatenate([made, new[:, None]], axis=1)
-            embeds, mask = (
-                self.embed(new[:, None]),
-                np.pad(mask, ((0, 0), (0, 1)), constant_values=1),
-            )
+            embeds, ids = self.embed(new[:, None]), np.concatenate([ids, new[:, None]], axis=1)
+            mask = np.pad(mask, ((0, 0), (0, 1)), constant_values=1)
         return made
 
 

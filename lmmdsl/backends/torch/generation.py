@@ -23,7 +23,9 @@ class Generation(nn.Module):
     TOKENS: ClassVar[dict[str, int]]
     CONTEXT: ClassVar[int | None]
     CACHE_ENTRIES: ClassVar[int]
+    READS_IDS: ClassVar[bool] = False  # whether `facts` tells what `decode` must know of all ids
 
+    facts: Callable[..., dict[str, Tensor]]
     embed: Callable[..., Tensor]
     decode: Callable[..., Tensor]
     logits: Callable[..., Tensor]
@@ -130,10 +132,15 @@ class Generation(nn.Module):
         return wanted or min(256, room)
 
     def step(
-        self, input_ids: Tensor, position_ids: Tensor, attention_mask: Tensor | None, cache: KVCache
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        cache: KVCache,
+        facts: dict[str, Tensor],
     ) -> Tensor:
         """Feed one token per row `[B, 1]`; gives the scores of the next one `[B, V]`."""
-        hidden = self.decode(self.embed(input_ids), position_ids, attention_mask, cache)
+        embeds = self.embed(input_ids)
+        hidden = self.decode(embeds, attention_mask=attention_mask, cache=cache, **facts)
         return self.logits(hidden[:, -1])
 
     def compile_step(self, **options: Any) -> None:
@@ -178,6 +185,7 @@ class Continuation:
         ends = self.width if real is None else real.sum(1, keepdim=True)
         self.positions = torch.zeros_like(prompts[:, :1]) + ends  # [B, 1]
         room = self.cache.size - self.width
+        self.ids = F.pad(prompts, (0, room)) if net.READS_IDS else None  # [B, size]
         self.mask = None if real is None else F.pad(real, (0, room), value=True)  # [B, size]
 
     def start(self, pixel_values: Tensor | None) -> Tensor:
@@ -192,13 +200,23 @@ class Continuation:
 
     def step(self, ids: Tensor) -> Tensor:
         """Feed the ids `[B]` of a step; gives the scores of the next one `[B, V]`."""
-        self.width += 1
+        facts = self._facts(ids)
         step, mask = self.net._compiled_step, self.mask
         if step is None:
             step, mask = self.net.step, None if mask is None else mask[:, : self.width]
-        scores = step(ids[:, None], self.positions, mask, self.cache)
-        self.positions = self.positions + 1
-        return scores
+        return step(ids[:, None], mask, self.cache, facts)
+
+    def _facts(self, ids: Tensor) -> dict[str, Tensor]:
+        """Take in new ids `[B]`; gives what decoding must know of them."""
+        if self.ids is None:
+            facts = {"position_ids": self.positions}
+            self.positions = self.positions + 1
+        else:
+            self.ids[:, self.width] = ids
+            real = None if self.mask is None else self.mask[:, : self.width + 1]
+            facts = self.net.facts(self.ids[:, : self.width + 1], real, 1)
+        self.width += 1
+        return facts
 
     def _make_cache(self, total: int) -> KVCache:
         if self.net._compiled_step is None:

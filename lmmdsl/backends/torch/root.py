@@ -21,13 +21,23 @@ Score the next token at every position.
 Args:
     input_ids: `[B, T]`{note}.{images}
     attention_mask: `[B, S]`, 0 at padding; it covers the cache too.
-    position_ids: `[B, T]`; if not given, real tokens are counted from 0.
+    position_ids: `{places}`; if not given, {counted}.
     cache: keys and values of earlier tokens; it takes those of the new ones.
     logits_to_keep: score only so many last positions; 0 scores all.
 
 Returns:
     `{scores}`.
 """
+
+
+_SEEN = Dim.symbol("S")
+_FACTS = """
+    def facts(self, ids: Tensor, real: Tensor | None, tokens: int) -> dict[str, Tensor]:
+        \"\"\"What `decode` must know of the last tokens of `ids` `[B, S]`; `real` is 0 at padding.\"\"\"
+        real = torch.ones_like(ids, dtype=torch.bool) if real is None else real.bool()  # bool [B, S]
+        {names} = self.arrange(ids, real)
+        return {{{items}}}
+""".strip("\n")
 
 
 @dataclass
@@ -70,6 +80,7 @@ class RootWriter(ClassWriter):
             lines += ["", *self.constructor()]
         if self.generates and "forward" not in self.definition.methods:
             lines += ["", *self._forward()]
+            lines += self._facts()
         for name in self.definition.methods:
             lines += ["", *self.method(name)]
         return lines
@@ -87,6 +98,8 @@ class RootWriter(ClassWriter):
                     lines += statement("IMAGE_TOKENS = ", str(image.tokens), "per image", indent=4)
             lines += _constant("CONTEXT", "int | None", self._program.context)
             lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
+            if "arrange" in self.definition.methods:
+                lines += _constant("READS_IDS", "bool", True)
         if self._program.stages:
             lines += self._stages()
         if lines:
@@ -150,7 +163,17 @@ class RootWriter(ClassWriter):
             f"\n    {name}: `{self._shape('encode', place)}`, in the order of their placeholders."
             for place, name in enumerate(images)
         )
-        return _FORWARD_DOC.format(note=note, images=shown, scores=self._result("logits"))
+        decode, types = self.definition.methods["decode"], {}
+        for value in decode.inputs:
+            types[decode.name_of(value)] = shape_text(decode.type_of(value)).removeprefix("int ")
+        ruled = "arrange" in self.definition.methods
+        return _FORWARD_DOC.format(
+            note=note,
+            images=shown,
+            scores=self._result("logits"),
+            places=types.get("position_ids", "[B, T]"),
+            counted="they follow from the ids" if ruled else "real tokens are counted from 0",
+        )
 
     def _shape(self, method: str, place: int) -> str:
         graph = self.definition.methods[method]
@@ -183,12 +206,47 @@ class RootWriter(ClassWriter):
             lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
             embed = "self.embed(input_ids, features)"
         lines += statement("embeds = ", embed, self._result("embed"), indent=8)
-        place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
-        lines += statement("position_ids, mask = ", place, indent=8)
-        decode = "self.decode(embeds, position_ids, mask, cache)"
-        lines += statement("hidden = ", decode, self._result("decode"), indent=8)
+        lines += self._places()
         logits = "self.logits(hidden[:, -logits_to_keep:])"
         return lines + statement("return ", logits, self._result("logits"), indent=8)
+
+
+    def _places(self) -> list[str]:
+        """Positions, the mask and the other facts, then the decoder."""
+        graph = self.definition.methods["decode"]
+        names = [graph.name_of(value) for value in graph.inputs[1:]]
+        lines: list[str] = []
+        if "arrange" in self.definition.methods:
+            given = [name for name in names if name != "attention_mask"]
+            sequence = "input_ids if cache is None else cache.remember(input_ids)"
+            lines += statement("ids = ", sequence, "int [B, S]", indent=8)
+            facts = "self.facts(ids, attention_mask, input_ids.shape[1])"
+            lines += statement("facts = ", facts, indent=8)
+            if "position_ids" in given:
+                lines += ["        if position_ids is not None:"]
+                lines += ['            facts["position_ids"] = position_ids']
+            place = 'place_tokens(input_ids, attention_mask, facts.get("position_ids"), cache)'
+            lines += statement("_, mask = ", place, indent=8)
+            decode = "self.decode(embeds, attention_mask=mask, cache=cache, **facts)"
+        else:
+            place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
+            lines += statement("position_ids, mask = ", place, indent=8)
+            taken = {"position_ids": "position_ids", "attention_mask": "mask"}
+            decode = f"self.decode({', '.join(['embeds', *map(taken.get, names), 'cache'])})"
+        return lines + statement("hidden = ", decode, self._result("decode"), indent=8)
+
+    def _facts(self) -> list[str]:
+        """What decoding must know, from the ids of all tokens: the last axis of a fact may be theirs."""
+        graph = self.definition.methods.get("arrange")
+        if graph is None:
+            return []
+        types = {name: graph.type_of(value) for name, value in graph.outputs}
+        names = ", ".join(types)
+        items = [
+            f"{quoted(name)}: {name}" + ("[..., -tokens:]" if kind.shape[-1] == _SEEN else "")
+            for name, kind in types.items()
+        ]
+        return ["", *_FACTS.format(names=names, items=", ".join(items)).splitlines()]
 
 
 def _constant(name: str, kind: str, value: object) -> list[str]:

@@ -25,6 +25,7 @@ class KVCache:
         self.length = 0
         self.position: Tensor | None = None
         self._counter: Tensor | None = None
+        self._ids: Tensor | None = None
         self.keys: list[Tensor | None] = [None] * entries
         self.values: list[Tensor | None] = [None] * entries
 
@@ -45,6 +46,13 @@ class KVCache:
         keys[:, :, self.length : end] = k
         values[:, :, self.length : end] = v
         return keys[:, :, :end], values[:, :, :end]
+
+    def remember(self, ids: Tensor) -> Tensor:
+        """Note the ids of new tokens `[B, T]`; gives those of all tokens `[B, S]`."""
+        if self.length and self._ids is not None:
+            ids = torch.cat((self._ids[:, : self.length], ids), dim=1)
+        self._ids = ids
+        return ids
 
     def advance(self, tokens: int) -> None:
         """Count the tokens of a step, after all entries have stored them."""
@@ -92,6 +100,7 @@ def attend(
     keys: Tensor | None = None,
     mask: Tensor | None = None,
     bias: Tensor | None = None,
+    prefix: Tensor | None = None,
     causal: bool = False,
     scale: float | None = None,
     cache: KVCache | None = None,
@@ -106,6 +115,7 @@ def attend(
         keys: bool `[B, S]`, which keys are real; those of padding are not.
         mask: bool `[B, T, S]`, which keys each query sees.
         bias: added to the scores, `[..., T, S]`.
+        prefix: int `[B]`, how many tokens at the front every token of a row sees, though `causal`.
         causal: whether a token sees only itself and what is before it; the last query is the last
             key.
         scale: factor of the scores, d ** -0.5 if not given.
@@ -121,11 +131,15 @@ def attend(
         k, v = cache.update(layer, k, v)
         slots = cache.visible(tokens) if cache.position is not None else None  # [T, S]
     groups, seen = k.shape[1:3]
-    whole = tokens == seen and keys is None and mask is None and bias is None and slots is None
+    limits = (keys, mask, bias, prefix, slots)
+    whole = tokens == seen and all(limit is None for limit in limits)
     if causal and whole:
         return _grouped_attention(q, k, v, None, scale, causal=True)
     if causal and slots is None and tokens > 1:
         slots = torch.ones(tokens, seen, dtype=torch.bool, device=q.device).tril(seen - tokens)
+    if prefix is not None and tokens > 1:  # a single new token sees all earlier ones anyway
+        early = torch.arange(seen, device=q.device) < prefix[:, None]  # [B, S]
+        slots = early[:, None, None] if slots is None else slots | early[:, None, None]
     allowed = _allowed(keys, mask, slots)
     if bias is not None:
         allowed = bias.to(q.dtype) if allowed is None else _biased(bias.to(q.dtype), allowed)

@@ -2,6 +2,7 @@
 
 from lmmdsl.diag.codes import (
     emit,
+    facts,
     inject,
     layout,
     names,
@@ -13,4 +14,4 @@ from lmmdsl.diag.codes import (
     weights,
 )
 
-AREAS = (project, syntax, names, types, shapes, layout, inject, weights, naming, emit)
+AREAS = (project, syntax, names, types, shapes, layout, facts, inject, weights, naming, emit)

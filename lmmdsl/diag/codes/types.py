@@ -213,7 +213,7 @@ class BadValue(Located):
 class UnknownSetting(Located):
     """A section is given a key that it does not know.
 
-    Sections (`preprocess`, `vocab`, `positions`, `lora(...)`) know a fixed list of keys. Nothing is
+    Sections (`preprocess`, `vocab`, `lora(...)`) know a fixed list of keys. Nothing is
     silently ignored: a key that nobody reads is an error.
 
     Wrong:

@@ -122,6 +122,9 @@ from lmmdsl.syntax.ast.sections import (
     PartDecl as PartDecl,
 )
 from lmmdsl.syntax.ast.sections import (
+    Positions as Positions,
+)
+from lmmdsl.syntax.ast.sections import (
     RepeatSegment as RepeatSegment,
 )
 from lmmdsl.syntax.ast.sections import (

@@ -14,6 +14,7 @@ from lmmdsl.syntax.ast.sections import (
     LayoutDecl,
     Naming,
     PartDecl,
+    Positions,
     Section,
     SourceDecl,
     StageDecl,
@@ -146,6 +147,7 @@ Item = (
     | Variant
     | LayoutDecl
     | Visibility
+    | Positions
     | Inject
     | StageDecl
 )

@@ -44,7 +44,7 @@ class Setting(Syntax):
 
 @node
 class Section(Syntax):
-    """A settings section: `preprocess vision { ... }`, `positions { ... }`."""
+    """A settings section: `preprocess vision { ... }`."""
 
     kind: str
     name: str
@@ -131,8 +131,16 @@ class LayoutDecl(Syntax):
 
 
 @node
+class Positions(Syntax):
+    """`positions { statements }`: the positions of all tokens."""
+
+    doc: str
+    body: tuple[Syntax, ...]  # statements
+
+
+@node
 class SeesRule(Syntax):
-    """`viewer sees [last] seen [causally]`."""
+    """`viewer sees [last] seen [causally]`; both are written `<token>`, `{slot}`, `word` or `before <token>`."""
 
     viewer: str
     seen: str
