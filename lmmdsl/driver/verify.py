@@ -31,7 +31,6 @@ class Prompt:
     pixels: Array | None
 
 
-
 def verify(program: Program, *, profile: str = "std", seed: int = 0) -> Verdict:
     """Compare PyTorch and ONNX Runtime on a model with random weights.
 

@@ -63,7 +63,9 @@ class Pair:
         """Ids of the named tokens of the first layout, where facts may follow from them."""
         if not self.has("arrange"):
             return []
-        segments = [segment for layout in self.program.layouts[:1] for segment in flat(layout.segments)]
+        segments = [
+            segment for layout in self.program.layouts[:1] for segment in flat(layout.segments)
+        ]
         return list(dict.fromkeys(s.id for s in segments if isinstance(s, Token)))
 
     def pixels(self, images: int) -> Array:

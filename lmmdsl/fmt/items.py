@@ -17,8 +17,8 @@ from lmmdsl.syntax.trivia import Branch, Concrete, Leaf
 # What separates the items of a body on one line; "" allows only one item there.
 _ON_ONE_LINE = {
     "preprocess": ",", "variant": ",", "vocab": ",", "naming": ",", "weights": ",",
-    "visibility": ";", "stage": "", "positions": "", "method": "", "function": "", "flow": "", "block_if": "", "stmt_if": "",
-    "block_else": "", "stmt_else": "", "block_for": "", "stmt_for": "", "inject_body": "",
+    "visibility": ";", "stage": "", "positions": "", "method": "", "function": "", "flow": "", "block_if": "",
+    "stmt_if": "", "block_else": "", "stmt_else": "", "block_for": "", "stmt_for": "", "inject_body": "",
 }  # fmt: skip
 _ASSIGNMENTS = {"let", "assign", "setting", "vocab_token", "override", "naming_rule", "expose"}
 _CONDITIONS = {"block_if", "stmt_if"}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.layout import NoLoss
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
@@ -245,7 +246,9 @@ class Analysis:
             if has_llm:
                 arrange.place(places)
             else:
-                self.sink.add(RoleMissing(at=places.span, section="section", role="llm"))
+                self.sink.add(
+                    RoleMissing(at=places.span, section="section `positions`", role="llm")
+                )
         for rules in self.items(ast.Visibility):
             arrange.show(rules)
         return arrange

@@ -2,8 +2,8 @@
 
 Takes the vocabulary, the layouts and the sections `positions` and `sees`; gives the method
 `arrange(input_ids, attention_mask)` of the model, which works all facts out of the whole sequence, and the inputs of
-`decode` that carry them. Whoever needs a fact asks for it: `arrange.require(TokenFact("on_image", "on", "<image>"), at)` gives the
-name of the input. The arguments of an LLM's `forward` are bound by name (`inputs`).
+`decode` that carry them. Whoever needs a fact asks for it, `arrange.require(TokenFact("seen", "on", "<image>"), at)`,
+before the components are made; arguments of an LLM's `forward` are bound by name (`inputs`).
 Axes: B batch, S tokens seen so far and now, T tokens of this step.
 Invariant: a fact whose last axis is S in `arrange` tells of the last T tokens in `decode`.
 """
@@ -71,6 +71,7 @@ class Arrange:
         self._facts: dict[str, Tensor] = {}  # by argument
         self._asked: dict[str, TokenFact] = {}
         self._given: dict[str, tuple[str, Span]] = {}  # the sections that gave them
+        self._broken: set[str] = set()  # arguments whose sections hold mistakes
         self._taken: dict[str, Tensor] = {}  # by input of `decode`
         self._counts = False  # whether `decode` takes positions
 
@@ -111,7 +112,9 @@ class Arrange:
             E0513 for a section that gives what the LLM does not take, E0514 for arguments that nothing gives, E0402
             for positions of another type than the LLM takes.
         """
-        arguments = {forward.name_of(value): forward.nodes[value.node] for value in forward.inputs[1:]}
+        arguments = {
+            forward.name_of(value): forward.nodes[value.node] for value in forward.inputs[1:]
+        }
         found = [
             self._input(argument, node.types[0], llm, node.span)
             for argument, node in arguments.items()
@@ -136,12 +139,13 @@ class Arrange:
             return FactInput(KEYS, name, TensorType(DType.BOOL, SEQUENCE, optional=True))
         if fact is None and argument == POSITIONS and len(kind.shape) == 2:
             return FactInput(POSITIONS, name, TensorType(DType.INT, (BATCH, TOKENS)))
-        if fact is None:
+        if fact is None and argument not in self._broken:
             self._sink.add(
                 FactMissing(
                     at=llm.span, name=argument, type=str(kind), part=llm.path, declared=declared
                 )
             )
+        if fact is None:
             return None
         self._taken[name] = fact
         shape = tuple(TOKENS if axis == SEEN else axis for axis in fact.type.shape)
@@ -175,6 +179,7 @@ class Arrange:
         """
         if self._is_second(POSITIONS, POSITIONS, section.span):
             return
+        self._broken.add(POSITIONS)
         results, ctx = Results(), self._marker.ctx
         names = Scope(self._marker.names(section.span), ctx.scope)
         run(section.body, ctx.inside(Scope(outer=names)), results)
@@ -188,7 +193,9 @@ class Arrange:
             self._given[POSITIONS] = (POSITIONS, at)
         elif not isinstance(value, Poison):
             found = f"{1 + len(others)} results" if others else describe(value)
-            self._sink.add(WrongKind(at=at, what=f"`{POSITIONS}`", wanted="one tensor", found=found))
+            self._sink.add(
+                WrongKind(at=at, what=f"`{POSITIONS}`", wanted="one tensor", found=found)
+            )
 
     def show(self, section: ast.Visibility) -> None:
         """`sees layout { ... }`: a decoder can follow causal visibility, and a prefix in which all see each other.
@@ -196,6 +203,7 @@ class Arrange:
         Reports:
             E0512 for other rules and for a layout that does not exist, E0504 for a token without an id.
         """
+        self._broken.add(PREFIX)
         if section.name not in self._layouts:
             problem, known = f"there is no layout `{section.name}`", tuple(self._layouts)
             self._sink.add(
@@ -205,7 +213,11 @@ class Arrange:
         marks = []
         for rule in section.rules:
             said = (rule.viewer, rule.seen, rule.last, rule.causally)
-            if said[0] == said[1] and said[0].startswith(BEFORE) and not (rule.last or rule.causally):
+            if (
+                said[0] == said[1]
+                and said[0].startswith(BEFORE)
+                and not (rule.last or rule.causally)
+            ):
                 marks.append(rule)
             elif said != _CAUSAL:
                 problem = f"a decoder cannot follow `{rule.span.text}`"
@@ -218,6 +230,8 @@ class Arrange:
             problem = "no rule says what the other tokens see" if marks else "there is no rule"
             self._sink.add(SeesRules(at=section.span, problem=problem))
             return
+        if not marks:
+            self._broken.discard(PREFIX)
         for rule in marks:
             if self._is_second(PREFIX, rule.viewer, rule.span):
                 return

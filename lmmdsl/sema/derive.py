@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.graph.ir import Definition, Stack
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import Rest, TensorType
 
@@ -41,3 +42,18 @@ def arithmetic(causes: list[int], result: int) -> str:
     if len(causes) == 1 and result < causes[0]:
         return f"{causes[0]} - {causes[0] - result} = {result}"
     return f"{', '.join(dict.fromkeys(numbers))} -> {result}"
+
+
+def because(value: object, path: str, at: Span) -> object:
+    """A number of a part, which says that it is one."""
+    if isinstance(value, Dim) and value.is_const:
+        inputs = (value.why,) if value.why else ()
+        return value.because(Why(f"{path} = {value}", value.why.span if value.why else at, inputs))
+    return value
+
+
+def depth_of(definition: Definition, stack: Stack) -> Dim:
+    """The number of layers of a stack, with its derivation if one parameter of the block gives it."""
+    count = Dim.of(len(stack.definitions))
+    given = [value for value in definition.binding.values() if value == count]
+    return given[0] if len(given) == 1 and isinstance(given[0], Dim) else count

@@ -10,9 +10,10 @@ from lmmdsl.diag.codes.names import UnknownMember, UnknownName
 from lmmdsl.diag.codes.shapes import IndexOutOfRange
 from lmmdsl.diag.codes.types import BadValue, WrongKind
 from lmmdsl.dims.expr import Dim, TooComplex, Why
-from lmmdsl.graph.ir import Definition, Instance, Param, Part, Stack
+from lmmdsl.graph.ir import Instance, Param, Part, Stack
 from lmmdsl.sema import calls
 from lmmdsl.sema.context import Context, Thunk
+from lmmdsl.sema.derive import because, depth_of
 from lmmdsl.sema.operators import constant, number, repeat
 from lmmdsl.sema.values import (
     POISON,
@@ -153,9 +154,9 @@ def member(base: object, expression: ast.Member, ctx: Context) -> object:
 def _part_member(part: PartRef, name: str, at: Span, ctx: Context) -> object:
     definition = part.definitions[0]
     if name in definition.binding:
-        return _because(definition.binding[name], f"{part.path}.{name}", at)
+        return because(definition.binding[name], f"{part.path}.{name}", at)
     if name in definition.values:
-        return _because(definition.values[name], f"{part.path}.{name}", at)
+        return because(definition.values[name], f"{part.path}.{name}", at)
     if name in definition.parts:
         return part_value(definition.parts[name], part.path + ".")
     if name in definition.methods:
@@ -198,13 +199,6 @@ def part_value(part: Part, prefix: str = "", role: str | None = None) -> PartRef
             return PartRef(prefix + part.name, (part.definition,), False, part.span, role)
         case Stack():
             return PartRef(prefix + part.name, part.definitions, True, part.span, role)
-
-
-def _because(value: object, path: str, at: Span) -> object:
-    if isinstance(value, Dim) and value.is_const:
-        inputs = (value.why,) if value.why else ()
-        return value.because(Why(f"{path} = {value}", value.why.span if value.why else at, inputs))
-    return value
 
 
 # ---- operators ---------------------------------------------------------------------
@@ -317,13 +311,6 @@ def _length(expression: ast.IndexExpr, ctx: Context) -> Dim | None:
     definition = part.definitions[0]
     stacks = [part for part in definition.parts.values() if isinstance(part, Stack)]
     return depth_of(definition, stacks[0]) if len(stacks) == 1 else None
-
-
-def depth_of(definition: Definition, stack: Stack) -> Dim:
-    """The number of layers of a stack, with its derivation if one parameter of the block gives it."""
-    count = Dim.of(len(stack.definitions))
-    given = [value for value in definition.binding.values() if value == count]
-    return given[0] if len(given) == 1 and isinstance(given[0], Dim) else count
 
 
 def _bound(expression: ast.Expr | None, ctx: Context) -> object:

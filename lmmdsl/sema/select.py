@@ -6,6 +6,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Instance, Param, Stack
 from lmmdsl.sema import expr
 from lmmdsl.sema.context import Context
+from lmmdsl.sema.derive import depth_of
 from lmmdsl.syntax import ast
 
 
@@ -59,7 +60,7 @@ def _step(step: ast.Step, path: str, item: object, ctx: Context) -> list[tuple[s
         case Stack():
             if step.pick is None:
                 return [(here, part)]
-            depth = expr.depth_of(item, part) if isinstance(item, Definition) else Dim.of(0)
+            depth = depth_of(item, part) if isinstance(item, Definition) else Dim.of(0)
             picked = _picked(step, depth, ctx)
             return [(f"{here}.{layer}", part.definitions[layer]) for layer in picked]
 

@@ -142,9 +142,10 @@ def _plain(value: Any) -> Any:
 def genai_config(program: Program, components: Sequence[Component]) -> dict[str, Any] | None:
     """Contents of `genai_config.json`, or None where GenAI's contract does not fit.
 
-    It fits one encoder, one embedding graph and one decoder with equal cache entries and running positions. The type name is
-    one that lets the caller bring `input_ids`, `pixel_values` and `num_image_tokens` itself: GenAI has
-    no open type for other models. Its decoder is a second graph over the same weights.
+    It fits one encoder, one embedding graph and one decoder with equal cache entries and running
+    positions. The type name is one that lets the caller bring `input_ids`, `pixel_values` and
+    `num_image_tokens` itself: GenAI has no open type for other models. Its decoder is a second graph
+    over the same weights.
     """
     by_name = {component.name: component for component in components}
     decoder = by_name.get("decoder_model_merged")

@@ -210,7 +210,6 @@ class RootWriter(ClassWriter):
         logits = "self.logits(hidden[:, -logits_to_keep:])"
         return lines + statement("return ", logits, self._result("logits"), indent=8)
 
-
     def _places(self) -> list[str]:
         """Positions, the mask and the other facts, then the decoder."""
         graph = self.definition.methods["decode"]
@@ -231,8 +230,8 @@ class RootWriter(ClassWriter):
         else:
             place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
             lines += statement("position_ids, mask = ", place, indent=8)
-            taken = {"position_ids": "position_ids", "attention_mask": "mask"}
-            decode = f"self.decode({', '.join(['embeds', *map(taken.get, names), 'cache'])})"
+            taken = ["mask" if name == "attention_mask" else name for name in names]
+            decode = f"self.decode({', '.join(['embeds', *taken, 'cache'])})"
         return lines + statement("hidden = ", decode, self._result("decode"), indent=8)
 
     def _facts(self) -> list[str]:
