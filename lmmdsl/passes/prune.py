@@ -86,8 +86,14 @@ class Demand:
     def _use(self, definition: Definition, path: str, count: int) -> None:
         head, _, rest = path.partition(".")
         parts = self.parts.setdefault(id(definition), {})
-        parts[head] = max(parts.get(head, 0), count if not rest else 1)
         part = definition.parts[head]
+        if rest and isinstance(part, Stack):  # `layers.2.norm`: the first three stay
+            layer, _, inner = rest.partition(".")
+            parts[head] = max(parts.get(head, 0), int(layer) + 1)
+            if inner:
+                self._use(part.definitions[int(layer)], inner, count)
+            return
+        parts[head] = max(parts.get(head, 0), count if not rest else 1)
         if rest and isinstance(part, Instance):
             self._use(part.definition, rest, count)
 

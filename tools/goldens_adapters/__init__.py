@@ -10,6 +10,7 @@ from goldens_adapters import (
     blip2,
     clip,
     eva,
+    flamingo,
     internlm,
     llama,
     llava,
@@ -33,6 +34,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     mplug_owl,
     internlm,
     qwen_vl,
+    flamingo,
 )
 
 

@@ -12,6 +12,7 @@ ACTIVATIONS = {
     "silu_gated": "silu",
     "silu": "silu",
     "relu": "relu",
+    "squared_relu": "squared_relu",
 }
 
 
