@@ -265,10 +265,10 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
         return _marked_rows(base, expression, ctx)
     if isinstance(base, Tensor):
         return _tensor_index(base, expression, ctx)
+    if isinstance(base, PartRef) and base.stack:
+        base = base.layers
     if isinstance(base, tuple) and len(expression.items) == 1:
         return _list_index(base, expression.items[0], expression, ctx)
-    if isinstance(base, PartRef) and base.stack and len(expression.items) == 1:
-        return _list_index(_layers(base), expression.items[0], expression, ctx)
     ctx.sink.add(
         WrongKind(
             at=expression.span,
@@ -278,14 +278,6 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
         )
     )
     return POISON
-
-
-def _layers(stack: PartRef) -> tuple[PartRef, ...]:
-    """Every layer of a stack, as a part of its own."""
-    return tuple(
-        PartRef(f"{stack.path}.{place}", (layer,), False, stack.span, stack.role)
-        for place, layer in enumerate(stack.definitions)
-    )
 
 
 def _list_index(

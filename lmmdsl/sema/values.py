@@ -85,6 +85,14 @@ class PartRef:
     span: Span
     role: str | None = None
 
+    @property
+    def layers(self) -> "tuple[PartRef, ...]":
+        """Every layer of a stack, as a part of its own."""
+        return tuple(
+            PartRef(f"{self.path}.{place}", (layer,), False, self.span, self.role)
+            for place, layer in enumerate(self.definitions)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MethodRef:

@@ -18,6 +18,10 @@ SAVED = [
     "qwen_vl-encoder-a",
     "qwen_vl-model-a",
     "qwen_7b-llm-a",
+    "flamingo-encoder-a",
+    "flamingo-connector-a",
+    "flamingo-xattn-a",
+    "flamingo-sqrelu-a",
 ]
 
 OWL = {

@@ -30,6 +30,33 @@ model Alone {{
 """
 
 
+FLAMINGO = """
+from std.connector.perceiver import PerceiverResampler, squared_relu
+from std.gated               import GatedXAttnDense
+from std.vision.nfnet        import NfNet
+
+model Parts {
+  encoder vision: NfNet(
+    image_size = 320, depths = [7, 14, 42, 21], widths = [256, 512, 1536, 1536],
+    bottlenecks = [128, 256, 768, 768], se_widths = [128, 256, 768, 768], width = 3072
+  )
+  open:  PerceiverResampler(1024, depth = 6, heads = 8, head_dim = 64, mlp_width = 4096, queries = 64)
+  paper: PerceiverResampler(
+    1536, depth = 6, heads = 16, head_dim = 128, mlp_width = 6144, queries = 64, max_frames = 8, act = squared_relu
+  )
+  small: GatedXAttnDense(2048, 1024, heads = 8, head_dim = 64, mlp_width = 8192)
+  large: GatedXAttnDense(8192, 1536, heads = 64, head_dim = 128, mlp_width = 32768, act = squared_relu)
+
+  flow run(
+    image: [I, 3, 320, 320], a: [I, 256, 1024], b: [I, 1, 8, 100, 1536],
+    x: [B, T, 2048], y: [B, T, 8192], sees: bool[B, T, I]
+  ) -> ([I, 100, 3072], [B, T, 2048], [B, T, 8192]) {
+    return vision(image), small(x, open(a), sees), large(y, paper.videos(b), sees)
+  }
+}
+"""
+
+
 def count(definition, prefix=""):
     """Parameters in use below a path."""
     total = 0
@@ -94,3 +121,18 @@ def test_eva_tower_has_as_many_parameters_as_published(size, tokens, wanted):
 @pytest.mark.parametrize(("vocab", "wanted"), [(103168, 7_321_948_160), (103170, 7_321_964_544)])
 def test_internlm_has_as_many_parameters_as_published(vocab, wanted):
     assert count(written(INTERNLM.format(vocab=vocab)).root) == wanted
+
+
+@pytest.mark.parametrize(
+    ("part", "wanted"),
+    [
+        ("vision", 435_286_116),
+        ("vision.stages.2", 272_921_130),
+        ("open", 63_019_008),
+        ("paper", 188_912_640),
+        ("small", 36_708_354),
+        ("large", 696_287_234),
+    ],
+)
+def test_part_of_flamingo_has_as_many_parameters_as_published(part, wanted):
+    assert count(written(FLAMINGO).root, part) == wanted
