@@ -259,8 +259,6 @@ def index(base: object, expression: ast.IndexExpr, ctx: Context) -> object:
     base = calls.as_tensor_if_param(base, ctx, expression.base.span)
     if isinstance(base, Poison):
         return POISON
-    if isinstance(base, Called):
-        base = base.result
     if isinstance(base, Marks):
         return _marked_rows(base, expression, ctx)
     if isinstance(base, Tensor):
@@ -287,9 +285,8 @@ def _list_index(
         bounds = [_bound(bound, ctx) for bound in (at.start, at.stop)]
         if any(isinstance(bound, Poison) for bound in bounds):
             return POISON
-        return items[
-            slice(*(b.value if isinstance(b, Dim) and b.is_const else None for b in bounds))
-        ]
+        start, stop = (b.value if isinstance(b, Dim) and b.is_const else None for b in bounds)
+        return items[start:stop]
     place = number(evaluate(at, ctx), "an index", at.span, ctx)
     if place is None:
         return POISON
