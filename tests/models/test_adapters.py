@@ -14,9 +14,9 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 @pytest.fixture
 def adapters(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    from goldens_adapters import mplug_owl, qwen_vl
+    from goldens_adapters import lora, mplug_owl, qwen_vl
 
-    return {"mplug_owl": mplug_owl, "qwen_vl": qwen_vl}
+    return {"lora": lora, "mplug_owl": mplug_owl, "qwen_vl": qwen_vl}
 
 
 def test_ids_between_marks_become_placeholders(adapters):
@@ -37,3 +37,28 @@ def test_loss_counts_text_alone(adapters):
     found = adapters["mplug_owl"].text_loss(logits, ids, mask, {"image_token": -1})
 
     assert found == pytest.approx([np.log(np.exp(2.0) + 4) - 2.0], rel=1e-6)
+
+
+SPEC = """model M {
+  inject Lora(rank = rank, alpha = alpha) around llm.layers[*].attn.{q, v}
+
+  stage instruct { train llm.layers[*].attn.{q, v}.{down, up} }
+}
+"""
+
+
+def test_low_rank_adapters_stand_where_the_case_says(adapters):
+    llm = {"lora": {"rank": 4, "alpha": 6, "scale": 1.5, "targets": ["k_proj", "down_proj"]}}
+
+    text, settings = adapters["lora"].with_adapters(SPEC, llm)
+
+    assert "around llm.layers[*].{attn.k, mlp.down}\n" in text
+    assert settings == {"rank": 4, "alpha": 6}
+
+
+@pytest.mark.parametrize("llm", [{}, {"lora": {"rank": 4, "alpha": 6, "merged": True}}])
+def test_merged_adapters_leave_the_plain_model(adapters, llm):
+    text, settings = adapters["lora"].with_adapters(SPEC, llm)
+
+    assert text.split() == ["model", "M", "{", "}"]
+    assert settings == {}

@@ -12,6 +12,7 @@ from goldens_adapters import (
     eva,
     flamingo,
     internlm,
+    internlm_xcomposer,
     llama,
     llava,
     minigpt4,
@@ -33,6 +34,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     minigpt4,
     mplug_owl,
     internlm,
+    internlm_xcomposer,
     qwen_vl,
     flamingo,
 )

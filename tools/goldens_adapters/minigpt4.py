@@ -1,4 +1,4 @@
-"""MiniGPT-4, whole, with and without its Q-Former: the specs of this repository at the sizes of the case."""
+"""MiniGPT-4, whole, with and without its Q-Former, and MiniGPT-v2: the specs of this repository at a case's sizes."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ import lmmdsl
 from goldens_adapters import whole
 from goldens_adapters.case import Case
 from goldens_adapters.eva import eva_settings
+from goldens_adapters.lora import with_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
 from goldens_adapters.words import demand, llama_settings
@@ -18,8 +19,8 @@ RESULTS = {
 
 
 def accepts(case: Case) -> bool:
-    """Whether a case is about a whole MiniGPT-4."""
-    return case.system == "minigpt4" and case.part == "whole"
+    """Whether a case is about a whole MiniGPT-4 or MiniGPT-v2."""
+    return case.system in ("minigpt4", "minigpt_v2") and case.part == "whole"
 
 
 def build(case: Case) -> lmmdsl.Spec:
@@ -33,13 +34,16 @@ def build(case: Case) -> lmmdsl.Spec:
     )
     settings |= whole.token_settings(case.config("layout"))
     if connector["kind"] == "qformer":
-        name = "minigpt_v1.lmm"
         settings |= whole.settings_of(qformer=qformer_settings(connector))
-    else:
-        demand(connector, kind="token_merge_linear", drop_class_token=True)
-        name = "minigpt_v1_llama2.lmm"
-        settings["merged"] = connector["merge"]
-    return compile_text(whole.read_spec(name, RESULTS, case), settings)
+        return compile_text(whole.read_spec("minigpt_v1.lmm", RESULTS, case), settings)
+    demand(connector, kind="token_merge_linear", drop_class_token=True)
+    settings["merged"] = connector["merge"]
+    if case.system == "minigpt4":
+        text = whole.read_spec("minigpt_v1_llama2.lmm", RESULTS, case)
+        return compile_text(text, settings)
+    text = whole.read_spec("minigpt_v2.lmm", RESULTS, case)
+    text, adapters = with_adapters(text, case.config("llm"))
+    return compile_text(text, settings | adapters)
 
 
 def run(case: Case, runner: Runner) -> Outputs:

@@ -1,0 +1,35 @@
+"""Low-rank adapters of a case: where they stand in the language model, and how wide they are."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from goldens_adapters.words import demand
+
+PLACES = {
+    "q_proj": "attn.q",
+    "k_proj": "attn.k",
+    "v_proj": "attn.v",
+    "o_proj": "attn.out",
+    "gate_proj": "mlp.gate",
+    "up_proj": "mlp.up",
+    "down_proj": "mlp.down",
+}
+INJECTION = re.compile(r"(  inject Lora\(.*\) around llm\.layers\[\*\]\.).*\n")
+STAGE = re.compile(r"  stage .*\n")
+
+
+def with_adapters(text: str, llm: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A spec with the adapters of a case, and their settings.
+
+    Merged adapters, or none, leave the plain language model. Stages go: they name what trains in the adapters.
+    """
+    lora = llm.get("lora")
+    text = STAGE.sub("", text)
+    if not lora or lora.get("merged"):
+        return INJECTION.sub("", text), {}
+    demand(lora, scale=lora["alpha"] / lora["rank"])
+    places = ", ".join(PLACES[name] for name in lora["targets"])
+    text, count = INJECTION.subn(rf"\g<1>{{{places}}}\n", text)
+    assert count == 1
+    return text, {"rank": lora["rank"], "alpha": lora["alpha"]}
