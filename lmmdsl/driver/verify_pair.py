@@ -16,6 +16,7 @@ from lmmdsl.graph.program import Image, Program, Token, flat
 from lmmdsl.types.tensor import Rest, TensorType
 
 LIMIT = 2e-4  # of the largest value; both sides compute in float32
+SPREAD = 0.02  # of the noise on every parameter
 SIDE = 28  # pixels of an image whose size the model leaves open
 
 Array = np.ndarray[Any, Any]
@@ -85,11 +86,19 @@ def make_pair(program: Program, home: Path, *, profile: str, seed: int) -> Pair:
     """Make the module, save its weights, and write the package beside them."""
     torch.manual_seed(seed)
     net = build_module(program).eval()
+    _stir(net)
     weights = home / "model.safetensors"
     save_weights(net, weights)
     write_onnx(program, home, weights=weights, profile=profile)
     random = np.random.default_rng(seed)
     return Pair(program=program, net=net, package=Package(home), profile=profile, random=random)
+
+
+def _stir(net: Any) -> None:
+    """Move every parameter: one that starts at zero would hide what it multiplies."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * SPREAD)
 
 
 def compare(

@@ -55,6 +55,29 @@ def test_wrong_operation_is_found_and_placed(wrong_silu):
     assert "encode" not in first
 
 
+def test_what_stands_behind_a_zero_is_compared(wrong_silu, tmp_path):
+    file = tmp_path / "gated.lmm"
+    file.write_text(
+        """
+        block Gated(width) {
+          gain: param [width] = zeros
+
+          forward(x: [B, width]) -> [B, width] {
+            return x + silu(x) * gain
+          }
+        }
+
+        model Small {
+          gated: Gated(6)
+
+          flow run(x: [B, 6]) -> [B, 6] { return gated(x) }
+        }
+        """
+    )
+
+    assert not lmmdsl.verify(file).agrees
+
+
 def test_command_says_so_with_its_exit_code(wrong_silu, capsys):
     code = run(["verify", SPEC, "--variant", "tiny", "--format", "json"])
     answers = json.loads(capsys.readouterr().out)["answers"]
