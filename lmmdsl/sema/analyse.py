@@ -234,8 +234,8 @@ class Analysis:
     def _check_later(self) -> None:
         """What the language has and no backend follows yet is an error, never ignored (E0801)."""
         for injection in self.injections:
-            if injection.facts or injection.values:
-                what = "an injection that needs values of the model or kinds of tokens"
+            if injection.values:
+                what = "an injection that needs values of the model"
                 self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
 
     def _arrange(self, vocab: Vocab, layouts: list[Layout]) -> Arrange:
@@ -251,6 +251,9 @@ class Analysis:
                 )
         for rules in self.items(ast.Visibility):
             arrange.show(rules)
+        for injection in self.injections:
+            for fact in injection.facts.values():
+                arrange.hand_down(fact, injection.item.span)
         return arrange
 
     def _check_roles(self, layouts: tuple[Layout, ...]) -> None:

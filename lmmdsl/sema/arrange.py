@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lmmdsl.diag.codes.facts import FactMissing, FactNotTaken, SeesRules
+from lmmdsl.diag.codes.inject import InjectionShape
 from lmmdsl.diag.codes.names import DuplicateName
 from lmmdsl.diag.codes.shapes import WrongResult
 from lmmdsl.diag.codes.types import NoResult, WrongKind
@@ -21,6 +22,7 @@ from lmmdsl.sema.context import Context
 from lmmdsl.sema.marks import BATCH, SEEN, SEQUENCE, TOKENS, Marker
 from lmmdsl.sema.methods import Results, run
 from lmmdsl.sema.values import Marks, PartRef, Poison, Scope, Tensor, describe
+from lmmdsl.sema.weave import outside
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
@@ -38,8 +40,8 @@ class TokenFact:
 
     Attributes:
         name: what the argument of the LLM and the input of `decode` are to be called.
-        kind: "on": which tokens stand for visual rows, bool `[B, T]`; "last": number of the last image that begins at
-            or before a token, counted from 0 within its row of the batch, -1 before the first: int `[B, T]`.
+        kind: "on": which tokens stand for visual rows, bool `[B, T]`; "last": number of the last image of its row that
+            begins at or before a token, counted from 0 through the whole batch, -1 before the first: int `[B, T]`.
         token: the token of the span, such as `<image>`.
         rows: which rows of each image, as bounds of a slice, for "on"; None is all of them.
     """
@@ -105,6 +107,19 @@ class Arrange:
         start, stop, _ = slice(*fact.rows).indices(marks.rows or 0)
         return self._marker.rows(fact.token, start, stop, at)
 
+    def hand_down(self, fact: TokenFact, at: Span) -> None:
+        """Let a fact be an input of `decode` that injections below it read.
+
+        Reports:
+            what `require` reports, and E0602 when two injections mean different rows by one name.
+        """
+        name = self.require(fact, at)
+        if name is not None and name != fact.name:
+            problem = f"two injections serve different rows of `{fact.token}`"
+            self._sink.add(InjectionShape(at=at, problem=problem))
+        elif name is not None:
+            self._taken[name] = self._facts[name]
+
     def inputs(self, forward: Graph, llm: PartRef) -> list[FactInput] | None:
         """What `decode` takes beside embeddings, positions first; None after reporting.
 
@@ -112,8 +127,11 @@ class Arrange:
             E0513 for a section that gives what the LLM does not take, E0514 for arguments that nothing gives, E0402
             for positions of another type than the LLM takes.
         """
+        handed = outside(forward)  # bound by whoever asked for them
         arguments = {
-            forward.name_of(value): forward.nodes[value.node] for value in forward.inputs[1:]
+            name: forward.nodes[value.node]
+            for value in forward.inputs[1:]
+            if (name := forward.name_of(value)) not in handed
         }
         found = [
             self._input(argument, node.types[0], llm, node.span)

@@ -19,6 +19,7 @@ from lmmdsl.graph.ir import (
 )
 from lmmdsl.graph.program import Woven
 from lmmdsl.sema import expr
+from lmmdsl.sema.arrange import TokenFact
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.plan import Plan
 from lmmdsl.sema.sections import head, is_broken
@@ -33,19 +34,6 @@ from lmmdsl.sema.values import (
 from lmmdsl.sema.wrap import BASE, Wrapping, own_inputs, result_of
 from lmmdsl.syntax import ast
 from lmmdsl.types.tensor import TensorType
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What an injection asks of every token: whether it is `on` rows of a span, or the `last` span before it.
-
-    `rows` bounds the rows of the span that count, as in a slice; None is the whole span.
-    """
-
-    name: str
-    kind: str
-    token: str
-    rows: tuple[int | None, int | None] | None = None
 
 
 def make_plan(injections: "list[Injection]", root: Definition) -> Plan:
@@ -67,7 +55,7 @@ class Injection:
     item: ast.Inject
     ctx: Context
     paths: tuple[str, ...] = ()
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: dict[str, TokenFact] = field(default_factory=dict)
     values: dict[str, TensorType] = field(default_factory=dict)
     made: dict[Definition, Definition | None] = field(default_factory=dict)
 
@@ -243,7 +231,7 @@ class Injection:
         assert self.item.on is not None
         rows = self._rows()
         name = f"on_{word(self.item.on)}" + ("" if rows is None else "_rows")
-        self.facts[name] = Fact(name, "on", self.item.on, rows)
+        self.facts[name] = TokenFact(name, "on", self.item.on, rows)
         return name
 
     def _rows(self) -> tuple[int | None, int | None] | None:
@@ -261,7 +249,7 @@ class Injection:
         assert self.item.where is not None
         token = self.item.where.seen
         name = f"last_{word(token)}"
-        self.facts[name] = Fact(name, "last", token)
+        self.facts[name] = TokenFact(name, "last", token)
         return name
 
 

@@ -86,14 +86,22 @@ class Marker:
         return inside
 
     def last(self, token: str, at: Span) -> object:
-        """Number of the last image that begins at or before each token, -1 before the first: int `[B, S]`."""
+        """Number of the row's last image that begins at or before each token, -1 before its first: int `[B, S]`.
+
+        Images are counted from 0 through the whole batch, row by row, as their features stand in one tensor.
+        """
         marks = self.marks(token, at)
         if not isinstance(marks, Marks):
             return POISON
         before = self._before(marks, at)
-        if marks.rows == 1:
-            return before
-        return self.apply("floor_div", before, self._size(marks, at), at=at)
+        total = self.apply("sum", self.apply("cast", marks, at=at, to="int"), at=at, axis=Dim.of(1))
+        through = self.apply("cumsum", total, at=at, axis=Dim.of(0))
+        earlier = self.apply("unsqueeze", self.apply("sub", through, total, at=at), at=at)  # [B, 1]
+        number = self.apply("add", before, earlier, at=at)
+        if marks.rows != 1:
+            number = self.apply("floor_div", number, self._size(marks, at), at=at)
+        started = self.apply("greater_equal", before, Dim.of(0), at=at)
+        return self.apply("where", started, number, Dim.of(-1), at=at)
 
     def first(self, token: str, at: Span) -> object:
         """Index of the first such token, 0 where there is none: int `[B]`."""
