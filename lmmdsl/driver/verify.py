@@ -69,7 +69,7 @@ def _compare_pipeline(pair: Pair) -> Iterator[Comparison]:
 
 
 def _prompt(pair: Pair, images: int, *, text: int) -> Prompt:
-    visual = [pair.placeholder] * (pair.image_tokens() * images if images else 0)
+    visual = pair.visual(images)
     words = pair.words(text)
     ids = np.array([[*words[:2], *visual, *words[2:-4], *pair.marks(), *words[-4:]]], np.int64)
     pixels = pair.pixels(images) if images else None
@@ -100,7 +100,7 @@ def _compare_encoder(pair: Pair, images: int) -> Comparison:
 def _compare_parts(pair: Pair, prompt: Prompt) -> Iterator[Comparison]:
     what = f"{prompt.ids.shape[1]} tokens"
     features = _features(pair, prompt)
-    given = (features,) if pair.has("encode") else ()
+    given = (features,) if pair.splices else ()
     embeds = pair.net.embed(torch.from_numpy(prompt.ids), *given)
     flat = None if features is None else features.flatten(0, 1).numpy()
     inputs = {"input_ids": prompt.ids} | (
@@ -108,7 +108,9 @@ def _compare_parts(pair: Pair, prompt: Prompt) -> Iterator[Comparison]:
     )
     theirs = pair.package.embed(prompt.ids, flat)
     yield compare(f"embed, {what}", embeds, theirs, method="embed", inputs=inputs)
-    logits, _ = pair.package.decode(embeds.numpy(), prompt.mask, ids=prompt.ids, keep=0)
+    logits, _ = pair.package.decode(
+        embeds.numpy(), prompt.mask, ids=prompt.ids, features=flat, keep=0
+    )
     inputs = {"inputs_embeds": embeds.numpy(), "attention_mask": prompt.mask.astype(bool)}
     inputs |= pair.package.arrange(prompt.ids, prompt.mask)
     ours = _torch_logits(pair, prompt)
@@ -158,15 +160,16 @@ def _images(prompt: Prompt) -> dict[str, torch.Tensor]:
     return {} if prompt.pixels is None else {"pixel_values": torch.from_numpy(prompt.pixels)}
 
 
-def _onnx_embeds(pair: Pair, prompt: Prompt) -> Array:
-    features = None if prompt.pixels is None else pair.package.encode(prompt.pixels)
-    embeds: Array = pair.package.embed(prompt.ids, features)
-    return embeds
+def _onnx_features(pair: Pair, prompt: Prompt) -> Array | None:
+    return None if prompt.pixels is None else pair.package.encode(prompt.pixels)
 
 
 def _onnx_logits(pair: Pair, prompt: Prompt) -> Array:
-    embeds = _onnx_embeds(pair, prompt)
-    logits: Array = pair.package.decode(embeds, prompt.mask, ids=prompt.ids, keep=0)[0]
+    features = _onnx_features(pair, prompt)
+    embeds = pair.package.embed(prompt.ids, features)
+    logits: Array = pair.package.decode(
+        embeds, prompt.mask, ids=prompt.ids, features=features, keep=0
+    )[0]
     return logits
 
 
@@ -188,11 +191,14 @@ def _torch_cached(pair: Pair, prompt: Prompt) -> Array:
 
 def _onnx_cached(pair: Pair, prompt: Prompt) -> Array:
     """As `_torch_cached`."""
-    embeds, length = _onnx_embeds(pair, prompt), prompt.ids.shape[1]
+    features, length = _onnx_features(pair, prompt), prompt.ids.shape[1]
+    embeds = pair.package.embed(prompt.ids, features)
     steps, cache = [], None
     for start, end in ((0, length - 3), (length - 3, length - 1), (length - 1, length)):
         ids, mask = prompt.ids[:, :end], prompt.mask[:, :end]
-        logits, cache = pair.package.decode(embeds[:, start:end], mask, cache, ids=ids, keep=0)
+        logits, cache = pair.package.decode(
+            embeds[:, start:end], mask, cache, ids=ids, features=features, keep=0
+        )
         steps.append(logits)
     return np.concatenate(steps[1:], axis=1)
 

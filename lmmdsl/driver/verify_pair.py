@@ -51,11 +51,6 @@ class Pair:
         segments = (s for layout in self.program.layouts for s in flat(layout.segments))
         return next((segment for segment in segments if isinstance(segment, Image)), None)
 
-    @property
-    def placeholder(self) -> int:
-        """The id that stands for a visual token."""
-        return self.image.token.id if self.image else -1
-
     def image_tokens(self) -> int:
         """How many tokens an image takes."""
         return int(self.net.encode(torch.from_numpy(self.pixels(1))).shape[1])
@@ -67,7 +62,22 @@ class Pair:
         segments = [
             segment for layout in self.program.layouts[:1] for segment in flat(layout.segments)
         ]
-        return list(dict.fromkeys(s.id for s in segments if isinstance(s, Token)))
+        seen = {item.seen for item in self.program.injections}
+        ids = (s.id for s in segments if isinstance(s, Token) and s.name not in seen)
+        return list(dict.fromkeys(ids))
+
+    def visual(self, images: int) -> list[int]:
+        """What stands for so many images in a prompt."""
+        if self.image:
+            return [self.image.token.id] * (self.image_tokens() * images if images else 0)
+        seen = next((item.seen for item in self.program.injections if item.seen), None)
+        return [self.program.vocab.tokens[seen]] * images if seen else []
+
+    @property
+    def splices(self) -> bool:
+        """Whether visual rows stand among the words."""
+        embed = self.program.root.methods.get("embed")
+        return embed is not None and len(embed.inputs) > 1
 
     def pixels(self, images: int) -> Array:
         """Random images `[I, C, H, W]`."""

@@ -116,6 +116,7 @@ class Woven:
         paths: what the selector matched.
         token: the kind of tokens that it serves, "" for all.
         values: names of the model's values that it reads.
+        seen: the token that stands for an image, where it says which image a token sees.
     """
 
     verb: str
@@ -124,6 +125,7 @@ class Woven:
     paths: tuple[str, ...]
     token: str = ""
     values: tuple[str, ...] = ()
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

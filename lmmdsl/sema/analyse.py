@@ -18,7 +18,7 @@ from lmmdsl.graph.program import Layout, Program, Slot, Stage, Vocab, Weights, f
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
-from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State
+from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
 from lmmdsl.sema.inject import Injection, make_plan
 from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
@@ -31,7 +31,7 @@ from lmmdsl.sema.sections import (
     build_weights,
     check_size,
 )
-from lmmdsl.sema.values import Scope
+from lmmdsl.sema.values import Called, Scope, Tensor
 from lmmdsl.sema.variants import check_variants
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
@@ -149,7 +149,7 @@ class Analysis:
             splice = splice or found
         arrange = self._arrange(vocab, layouts)
         methods = self.models.text_graphs(splice, arrange, self.scope, self.ctx, self.block)
-        if encode := self.models.encode_graph(splice, self.block):
+        if encode := self.models.encode_graph(self._visual(splice)):
             methods = {"encode": encode, **methods}
         methods |= self.models.flows(body.methods, self.ctx)
         root = Definition(
@@ -164,7 +164,6 @@ class Analysis:
             stages = tuple(build_stage(item, root, self.ctx) for item in self.items(ast.StageDecl))
             maps = (item for item in self.items(ast.Naming) if item.repository is not None)
             weights = tuple(build_weights(item, root, self.ctx) for item in maps)
-        self._check_later()
         self._check_roles(tuple(layouts))
         self.models.check_overrides(self.ctx)
         check_variants(self.block, variant, root, self.ctx)
@@ -231,12 +230,25 @@ class Analysis:
                     check_size(item, part.definition, self.ctx)
         return found
 
-    def _check_later(self) -> None:
-        """What the language has and no backend follows yet is an error, never ignored (E0801)."""
+    def _visual(self, splice: Splice | None) -> Splice | None:
+        """The value that images become: the one of the layouts, and the one that injections hand down.
+
+        Reports:
+            E0801 where they differ.
+        """
+        found = splice
         for injection in self.injections:
-            if injection.values:
-                what = "an injection that needs values of the model"
-                self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
+            for name in injection.values:
+                value = self.scope.find(name)
+                value = value.force(injection.item.span) if isinstance(value, Thunk) else value
+                value = value.result if isinstance(value, Called) else value
+                if not isinstance(value, Tensor):
+                    continue
+                if found is not None and found.value.value != value.value:
+                    what = f"a second visual value, `{name}`"
+                    self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
+                found = found or Splice(value, -1, injection.item.span)
+        return found
 
     def _arrange(self, vocab: Vocab, layouts: list[Layout]) -> Arrange:
         """What the LLM is told of its tokens; sections about it need one (E0214)."""

@@ -184,6 +184,9 @@ class Arrange:
         if self._counts:
             places = facts.pop(INPUTS[POSITIONS], None) or self._marker.running(at)
             facts = {INPUTS[POSITIONS]: places, **facts}
+        for name, fact in facts.items():
+            if isinstance(fact, Tensor):
+                self._marker.graph.names.setdefault(fact.value, name)
         outputs = ((name, fact.value) for name, fact in facts.items() if isinstance(fact, Tensor))
         return self._marker.graph.finish(tuple(outputs), at, _DOC)
 

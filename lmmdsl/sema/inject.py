@@ -93,6 +93,7 @@ class Injection:
             paths=self.paths,
             token=item.on or "",
             values=tuple(self.values),
+            seen=item.where.seen if item.where else "",
         )
 
     def problem(self, text: str) -> None:

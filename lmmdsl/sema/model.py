@@ -162,12 +162,12 @@ class Models(Blocks):
         here = ast.Name(span=at, name=part.path)
         return calls.call_part(part, "forward", [pixels], {}, here, ctx)
 
-    def encode_graph(self, splice: Splice | None, block: ast.Block) -> Graph | None:
+    def encode_graph(self, visual: Splice | None) -> Graph | None:
         """`encode(pixel_values) -> features`."""
-        if splice is None:
+        if visual is None:
             return None
         return self.encode.finish(
-            (("result", splice.value.value),), splice.span, "Encode images into visual tokens."
+            (("result", visual.value.value),), visual.span, "Encode images into visual tokens."
         )
 
     def text_graphs(

@@ -182,6 +182,8 @@ class _Model:
             if method == "encode" and self.ledger and "decode" in self.program.root.methods:
                 for port in image_ports(self.ledger):
                     self._connect(ids[value.node], "strip", graph, value, port)
+                if any(item.values for item in self.program.injections):
+                    self._connect(ids[value.node], "llm", graph, value)
                 continue
             target = f"{method}.{name}.out"
             self.items.append(

@@ -217,7 +217,12 @@ def decoder_component(root: Definition, options: Options) -> Component:
     main = MainGraph(root, options)
     graph = root.methods["decode"]
     frame = main.frame(graph)
-    given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
+    given = {
+        name: _features(main, frame.outer(kind))
+        if place and kind.dtype is DType.FLOAT
+        else main.input(name, frame.outer(kind))
+        for place, (name, kind) in enumerate(signature(graph))
+    }
     slots = main.pasts("decode")
     keep = main.input(KEEP, TensorType(DType.INT, ()))
     (hidden,) = main.method("decode", given)

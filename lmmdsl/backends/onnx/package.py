@@ -13,6 +13,7 @@ from lmmdsl.backends.onnx.component import Component
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Instance
 from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
+from lmmdsl.types.tensor import DType
 
 FORMAT = 1
 GENAI_DECODER = "decoder_model_genai"
@@ -41,10 +42,21 @@ def package_facts(
         "pad_id": token_id(program, "pad"),
         "images": [_image(image) for image in _images(program)],
         "per_row": _per_row(components),
+        "blank_image": _blank_image(program),
         "cache": [{"heads": s.heads, "key": s.key, "value": s.value} for s in slots],
         "layouts": layout_facts(program.layouts),
         "preprocess": {name: _plain(facts) for name, facts in program.preprocess.items()},
     }
+
+
+def _blank_image(program: Program) -> list[int] | None:
+    """Tokens and width of an image's features, where the decoder reads them; None elsewhere."""
+    encode, decode = (program.root.methods.get(name) for name in ("encode", "decode"))
+    if encode is None or decode is None:
+        return None
+    read = any(decode.type_of(value).dtype is DType.FLOAT for value in decode.inputs[1:])
+    shape = encode.type_of(encode.outputs[0][1]).shape[1:]
+    return [size.value for size in shape if isinstance(size, Dim)] if read else None
 
 
 def _per_row(components: Sequence[Component]) -> list[str]:

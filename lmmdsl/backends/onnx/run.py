@@ -65,14 +65,19 @@ class Package:
         cache: Mapping[str, Array] | None = None,
         *,
         ids: Array | None = None,
+        features: Array | None = None,
         keep: int = 1,
     ) -> tuple[Array, dict[str, Array]]:
         """Logits of the last `keep` positions (0: all) and the cache.
 
-        `mask` is [B, past + T], and so are `ids`, which a package with `arrange` needs.
+        `mask` is [B, past + T], and so are `ids`, which a package with `arrange` needs. `features` go in where the
+        decoder's layers read them; without images a blank one stands in.
         """
         batch, length = embeds.shape[:2]
         feeds = {"inputs_embeds": embeds, "attention_mask": mask}
+        if self.facts["blank_image"]:
+            blank = np.zeros(self.facts["blank_image"], self.float)
+            feeds["image_features"] = blank if features is None else features
         feeds["num_logits_to_keep"] = np.array(keep, np.int64)
         for name, fact in self.arrange(ids, mask).items():  # of a row, or of every token
             feeds[name] = fact if name in self.facts["per_row"] else fact[..., -length:]
@@ -89,12 +94,13 @@ class Package:
     ) -> Array:
         """Greedy continuation of ids [B, T]: new ids [B, <= limit]; ended rows are padded."""
         mask = np.ones_like(ids) if mask is None else mask
-        embeds = self.embed(ids, None if pixels is None else self.encode(pixels))
+        features = None if pixels is None else self.encode(pixels)
+        embeds = self.embed(ids, features)
         stop, pad = self.facts["eos_id"], self.facts["pad_id"]
         cache: dict[str, Array] | None = None
         done, made = np.zeros(len(ids), bool), np.zeros((len(ids), 0), np.int64)
         while made.shape[1] < limit and not done.all():
-            logits, cache = self.decode(embeds, mask, cache, ids=ids)
+            logits, cache = self.decode(embeds, mask, cache, ids=ids, features=features)
             new = np.where(done, (stop if pad is None else pad) or 0, logits[:, -1].argmax(-1))
             done, made = done | (new == stop), np.concatenate([made, new[:, None]], axis=1)
             embeds, ids = self.embed(new[:, None]), np.concatenate([ids, new[:, None]], axis=1)

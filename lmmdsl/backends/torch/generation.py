@@ -24,6 +24,7 @@ class Generation(nn.Module):
     CONTEXT: ClassVar[int | None]
     CACHE_ENTRIES: ClassVar[int]
     READS_IDS: ClassVar[bool] = False  # whether `facts` tells what `decode` must know of all ids
+    FEATURES: ClassVar[str] = ""  # the argument of `decode` for features that its layers read
 
     facts: Callable[..., dict[str, Tensor]]
     embed: Callable[..., Tensor]
@@ -216,6 +217,8 @@ class Continuation:
             real = None if self.mask is None else self.mask[:, : self.width + 1]
             facts = self.net.facts(self.ids[:, : self.width + 1], real, 1)
         self.width += 1
+        if self.cache.features is not None:
+            facts[self.net.FEATURES] = self.cache.features
         return facts
 
     def _make_cache(self, total: int) -> KVCache:
@@ -313,6 +316,22 @@ def place_tokens(
     if torch.compiler.is_compiling() or attention_mask.is_meta or not attention_mask.all():
         return position_ids, attention_mask.bool()
     return position_ids, None
+
+
+def recall(
+    features: Tensor | None, cache: KVCache | None, embeds: Tensor, shape: tuple[int, ...]
+) -> Tensor:
+    """Features `[I, N, D]` for layers that read them: those given, or those of an earlier step.
+
+    Where there are none, one blank image `[1, *shape]` stands in, which no token sees.
+    """
+    if features is None and cache is not None:
+        features = cache.features
+    if features is None:
+        features = embeds.new_zeros(1, *shape)
+    if cache is not None:
+        cache.features = features
+    return features
 
 
 def require_size(pixel_values: Tensor, size: tuple[int, ...]) -> None:

@@ -29,6 +29,7 @@ NOUNS = {
     "concat": "joined",
     "div": "ratio",
     "embed": "rows",
+    "expand": "spread",
     "equal": "same",
     "linear": "projected",
     "mul": "product",
@@ -36,6 +37,8 @@ NOUNS = {
     "rotate": "rotated",
     "splice": "spliced",
     "sub": "difference",
+    "unsqueeze": "column",
+    "where": "chosen",
 }
 
 

@@ -14,6 +14,7 @@ from lmmdsl.backends.torch.names import attribute
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, walk
 from lmmdsl.graph.program import Group, Image, Program, Segment
+from lmmdsl.types.tensor import DType, TensorType
 
 _FORWARD_DOC = """
 Score the next token at every position.
@@ -100,6 +101,8 @@ class RootWriter(ClassWriter):
             lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
             if "arrange" in self.definition.methods:
                 lines += _constant("READS_IDS", "bool", True)
+            if self._read:
+                lines += _constant("FEATURES", "str", self._read)
         if self._program.stages:
             lines += self._stages()
         if lines:
@@ -158,7 +161,8 @@ class RootWriter(ClassWriter):
         return [*head, *docstring(self._forward_doc(images), indent=8), *self._forward_body(images)]
 
     def _forward_doc(self, images: list[str]) -> str:
-        note = "; `IMAGE_TOKENS` placeholders `IMAGE_ID` per image" if images else ""
+        spliced = images and len(self.definition.methods["embed"].inputs) > 1
+        note = "; `IMAGE_TOKENS` placeholders `IMAGE_ID` per image" if spliced else ""
         shown = "".join(
             f"\n    {name}: `{self._shape('encode', place)}`, in the order of their placeholders."
             for place, name in enumerate(images)
@@ -194,27 +198,48 @@ class RootWriter(ClassWriter):
 
     def _forward_body(self, images: list[str]) -> list[str]:
         lines: list[str] = []
-        embed = "self.embed(input_ids)"
+        spliced = len(self.definition.methods["embed"].inputs) > 1
+        embed = "self.embed(input_ids, features)" if spliced else "self.embed(input_ids)"
         if images:
-            self.helpers.add("require_images")
             call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
             lines += ["        features = None", f"        if {images[0]} is not None:"]
             lines += [
                 line for place, name in enumerate(images) for line in self._size_check(place, name)
             ]
             lines += statement("features = ", call, self._result("encode"), indent=12)
-            lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
-            embed = "self.embed(input_ids, features)"
+            if spliced:
+                self.helpers.add("require_images")
+                lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
         lines += statement("embeds = ", embed, self._result("embed"), indent=8)
         lines += self._places()
         logits = "self.logits(hidden[:, -logits_to_keep:])"
         return lines + statement("return ", logits, self._result("logits"), indent=8)
 
+    @property
+    def _read(self) -> str:
+        """The argument of `decode` for features that its layers read, "" where none do."""
+        decode = self.definition.methods["decode"]
+        floats = [v for v in decode.inputs[1:] if decode.type_of(v).dtype is DType.FLOAT]
+        return decode.name_of(floats[0]) if floats else ""
+
+    def _recall(self) -> list[str]:
+        """Features for layers that read them, also in the steps after the prompt."""
+        if not self._read:
+            return []
+        self.helpers.add("recall")
+        shape = self._type("encode").shape[1:]
+        call = f"recall(features, cache, embeds, ({', '.join(map(str, shape))}))"
+        return statement("features = ", call, self._result("encode"), indent=8)
+
+    def _type(self, method: str) -> TensorType:
+        graph = self.definition.methods[method]
+        return graph.type_of(graph.outputs[0][1])
+
     def _places(self) -> list[str]:
         """Positions, the mask and the other facts, then the decoder."""
         graph = self.definition.methods["decode"]
         names = [graph.name_of(value) for value in graph.inputs[1:]]
-        lines: list[str] = []
+        lines = self._recall()
         if "arrange" in self.definition.methods:
             given = [name for name in names if name != "attention_mask"]
             sequence = "input_ids if cache is None else cache.remember(input_ids)"
@@ -224,14 +249,17 @@ class RootWriter(ClassWriter):
             if "position_ids" in given:
                 lines += ["        if position_ids is not None:"]
                 lines += ['            facts["position_ids"] = position_ids']
+            if self._read:
+                lines.append(f"        facts[{quoted(self._read)}] = features")
             place = 'place_tokens(input_ids, attention_mask, facts.get("position_ids"), cache)'
             lines += statement("_, mask = ", place, indent=8)
             decode = "self.decode(embeds, attention_mask=mask, cache=cache, **facts)"
         else:
             place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
             lines += statement("position_ids, mask = ", place, indent=8)
-            taken = ["mask" if name == "attention_mask" else name for name in names]
-            decode = f"self.decode({', '.join(['embeds', *taken, 'cache'])})"
+            taken = {"attention_mask": "mask", self._read: "features"}
+            given = [taken.get(name, name) for name in names]
+            decode = f"self.decode({', '.join(['embeds', *given, 'cache'])})"
         return lines + statement("hidden = ", decode, self._result("decode"), indent=8)
 
     def _facts(self) -> list[str]:
@@ -249,7 +277,7 @@ class RootWriter(ClassWriter):
 
 
 def _constant(name: str, kind: str, value: object) -> list[str]:
-    text = repr(value) if not isinstance(value, dict) else _dict(value)
+    text = _dict(value) if isinstance(value, dict) else _item(value)
     lines = [f"    {name}: ClassVar[{kind}] = {text}"]
     if len(lines[0]) <= 100 or not isinstance(value, dict):
         return lines

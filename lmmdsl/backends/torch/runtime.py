@@ -26,6 +26,7 @@ class KVCache:
         self.position: Tensor | None = None
         self._counter: Tensor | None = None
         self._ids: Tensor | None = None
+        self.features: Tensor | None = None  # of the prompt's images, for layers that read them
         self.keys: list[Tensor | None] = [None] * entries
         self.values: list[Tensor | None] = [None] * entries
 
@@ -84,7 +85,7 @@ class KVCache:
     def rewind(self) -> None:
         """Forget all tokens, keep the buffers."""
         self.length = 0
-        self.position = None
+        self.position = self.features = None
 
     @property
     def batch(self) -> int | None:
