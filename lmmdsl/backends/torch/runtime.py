@@ -171,6 +171,9 @@ def _allowed(keys: Tensor | None, mask: Tensor | None, slots: Tensor | None) -> 
 
 
 def _biased(bias: Tensor, allowed: Tensor) -> Tensor:
+    room = allowed.shape[-1] - bias.shape[-1]
+    if room > 0:  # slots of a static cache that are still empty
+        bias = F.pad(bias, (0, room))
     return bias.masked_fill(~allowed, float("-inf"))
 
 
