@@ -1,13 +1,18 @@
 """`naming` and `weights` sections: rules with their numbers worked out, checked against the parts."""
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 
 from lmmdsl.diag.codes.weights import UnknownMappedPart
+from lmmdsl.diag.suggest import within
 from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Stack
 from lmmdsl.sema import expr, operators
 from lmmdsl.sema.context import Context
 from lmmdsl.syntax import ast
+from lmmdsl.text.source import Span
+
+_SHIFT = re.compile(r"(?<=\{i[+-])[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(?=\})")
 
 
 class Standing(Enum):
@@ -41,10 +46,24 @@ def naming_rules(item: ast.Naming, ctx: Context) -> list[NamingRule]:
             groups = (
                 operators.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
             )
-        rules.append(
-            NamingRule(line.ours, line.theirs, line.span, groups, line.transposed, line.scheme)
-        )
+        theirs = tuple(numbered(name, line.span, ctx) for name in line.theirs)
+        rules.append(NamingRule(line.ours, theirs, line.span, groups, line.transposed, line.scheme))
     return rules
+
+
+def numbered(name: str, at: Span, ctx: Context) -> str:
+    """A name whose layers count on from a number of the model: `{i+text.depth}` is `{i+6}`."""
+
+    def count(match: re.Match[str]) -> str:
+        here = within(at, match[0]) or at
+        first, *rest = match[0].split(".")
+        path: ast.Expr = ast.Name(span=here, name=first)
+        for step in rest:
+            path = ast.Member(span=here, base=path, name=step, name_span=here)
+        shift = operators.number(expr.evaluate(path, ctx), "the first layer", here, ctx)
+        return str(shift or 0)
+
+    return _SHIFT.sub(count, name)
 
 
 def checked_rules(

@@ -135,18 +135,20 @@ def check_size(item: ast.Section, encoder: Definition, ctx: Context) -> None:
         E0511 when they differ.
     """
     graph = encoder.methods.get("forward")
-    taken = graph.type_of(graph.inputs[0]).shape[-1] if graph and graph.inputs else None
+    taken = graph.type_of(graph.inputs[0]).shape[-2:] if graph and graph.inputs else ()
     for setting in item.settings:
-        resized = expr.evaluate(setting.value, ctx) if setting.name == "resize" else None
-        if (
-            isinstance(resized, Dim)
-            and isinstance(taken, Dim)
-            and taken.is_const
-            and resized != taken
-        ):
-            ctx.sink.add(
-                PreprocessSize(at=setting.value.span, part=item.name, resized=resized, taken=taken)
-            )
+        sizes = expr.evaluate(setting.value, ctx) if setting.name == "resize" else None
+        pair = sizes if isinstance(sizes, tuple) else (sizes, sizes)  # height and width
+        for resized, size in zip(pair, taken, strict=False):
+            if (
+                isinstance(resized, Dim)
+                and isinstance(size, Dim)
+                and size.is_const
+                and resized != size
+            ):
+                at = setting.value.span
+                ctx.sink.add(PreprocessSize(at=at, part=item.name, resized=resized, taken=size))
+                break
 
 
 def _plain(value: object) -> object:

@@ -27,6 +27,9 @@ SAVED = [
     "flamingo-connector-a",
     "flamingo-xattn-a",
     "flamingo-sqrelu-a",
+    "albef-encoder-a",
+    "albef-model-a",
+    "albef-vqa-a",
 ]
 
 OWL = {
@@ -90,6 +93,33 @@ XCOMPOSER = {
     "internlm_model.lm_head.weight": (103170, 4096),
 }
 EVA = 4 + 39 * 13
+_LAYER = "text_encoder.bert.encoder.layer"
+ALBEF = {
+    "visual_encoder.cls_token": (1, 1, 768),
+    "visual_encoder.pos_embed": (1, 257, 768),
+    "visual_encoder.patch_embed.proj.weight": (768, 3, 16, 16),
+    "visual_encoder.blocks.11.attn.qkv.bias": (2304,),
+    "visual_encoder.norm.weight": (768,),
+    "text_encoder.bert.embeddings.token_type_embeddings.weight": (2, 768),
+    "text_encoder.bert.embeddings.word_embeddings.weight": (30522, 768),
+    f"{_LAYER}.0.attention.self.query.weight": (768, 768),
+    f"{_LAYER}.5.output.LayerNorm.weight": (768,),
+    f"{_LAYER}.6.crossattention.self.key.weight": (768, 768),
+    f"{_LAYER}.11.crossattention.output.LayerNorm.bias": (768,),
+    f"{_LAYER}.11.intermediate.dense.weight": (3072, 768),
+    "text_encoder.cls.predictions.bias": (30522,),
+    "text_encoder.cls.predictions.transform.LayerNorm.weight": (768,),
+    "vision_proj.weight": (256, 768),
+    "itm_head.weight": (2, 768),
+    "temp": (),
+}
+ALBEF_VQA = {
+    "visual_encoder.pos_embed": (1, 577, 768),
+    "text_encoder.encoder.layer.6.crossattention.self.value.weight": (768, 768),
+    "text_decoder.bert.encoder.layer.0.crossattention.self.query.weight": (768, 768),
+    "text_decoder.bert.embeddings.position_embeddings.weight": (512, 768),
+    "text_decoder.cls.predictions.transform.dense.weight": (768, 768),
+}
 # Per spec and scheme: how many tensors the published checkpoint has, and some of them.
 PUBLISHED = [
     ("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL),
@@ -101,6 +131,8 @@ PUBLISHED = [
         XCOMPOSER,
     ),
     ("qwen_vl", "qwen", 4 + 48 * 12 + 11 + 3 + 32 * 8 + 3, QWEN),
+    ("albef", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 7, ALBEF),
+    ("albef_vqa", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 6 * 26 + 5, ALBEF_VQA),
 ]
 
 

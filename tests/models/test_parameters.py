@@ -114,6 +114,22 @@ PARTS = [
     ("qwen_vl", None, "llm", 7_721_324_544),
     ("qwen_vl", None, "llm.layers.0", 202_395_648),
     ("qwen_vl", None, "", 9_656_935_168),
+    ("albef", None, "vision", 85_844_736),
+    ("albef", None, "text.embeddings", 23_837_184),
+    ("albef", None, "text.layers", 42_527_232),
+    ("albef", None, "fusion", 56_710_656),
+    ("albef", None, "fusion.layers.0.cross", 2_363_904),
+    ("albef", None, "vision_proj", 196_864),
+    ("albef", None, "text_proj", 196_864),
+    ("albef", None, "itm_head", 1_538),
+    ("albef", None, "mlm_head", 622_650),
+    ("albef", None, "temperature", 1),
+    ("albef", None, "", 209_937_725),
+    ("albef", "384", "vision", 86_090_496),
+    ("albef", "384", "", 210_183_485),
+    ("albef_vqa", None, "decoder", 81_170_490),
+    ("albef_vqa", None, "", 290_336_058),
+    ("albef_vqa", "256", "", 290_090_298),
 ]
 
 

@@ -7,6 +7,7 @@ outputs by name, from one backend).
 from types import ModuleType
 
 from goldens_adapters import (
+    albef,
     blip2,
     clip,
     eva,
@@ -37,6 +38,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     internlm_xcomposer,
     qwen_vl,
     flamingo,
+    albef,
 )
 
 

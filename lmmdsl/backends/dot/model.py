@@ -6,7 +6,7 @@ that the visual tokens enter; below that the LLM. Parts are cards with their sta
 
 from collections.abc import Mapping
 
-from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Item, Line
+from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Item, Line
 from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
@@ -63,13 +63,17 @@ class _Model:
         self.ledger = next((ledger for ledger in found if layout in (None, ledger.layout)), None)
         self.items: list[Item] = []
         self.arrows: list[Arrow] = []
+        self.frames: list[Frame] = []
         self.rows: list[tuple[str, ...]] = []
 
     def figure(self) -> Figure:
         """Draw everything, from the top."""
-        for name, graph in self.program.root.methods.items():
-            if name not in TEXT_METHODS:
+        flows = {n: g for n, g in self.program.root.methods.items() if n not in TEXT_METHODS}
+        for name, graph in flows.items():
+            if name == "encode" or len(flows) == 1:
                 self._flow(name, graph)
+            else:
+                self._framed_flow(name, graph)
         if "decode" in self.program.root.methods:
             self._language()
         return Figure(
@@ -77,6 +81,7 @@ class _Model:
             subtitle=self._subtitle(),
             items=tuple(self.items),
             arrows=tuple(self.arrows),
+            frames=tuple(self.frames),
             rows=tuple(self.rows),
             legend=self._legend(),
             name=self.program.name,
@@ -98,6 +103,20 @@ class _Model:
         return f"stage {self.stage.name} trains {what} ({share(trained + adapters, total)})"
 
     # ---- from pixels to visual tokens ----
+
+    def _framed_flow(self, method: str, graph: Graph) -> None:
+        """One of several flows: its name and what it is for, over what it does."""
+        first, rows = len(self.items), len(self.rows)
+        about = graph.doc.strip().partition("\n")[0]
+        head = Box(f"{method}.head", "head", method, about, tone="data")
+        self.items.append(head)
+        self._flow(method, graph)
+        del self.rows[rows:]  # boxes of a frame stay inside it
+        inside = tuple(item.id for item in self.items[first:])
+        fed = {arrow.target for arrow in self.arrows}
+        starts = (name for name in inside[1:] if name not in fed)
+        self.arrows += [Arrow(head.id, name, is_hidden=True) for name in starts]
+        self.frames.append(Frame(method, method, inside, "op"))
 
     def _flow(self, method: str, graph: Graph) -> None:
         prefix = "" if method == "encode" else f"{method}."
@@ -257,7 +276,8 @@ class _Model:
 
 def preprocessing(settings: Mapping[str, object]) -> list[str]:
     """What is done to an image, in short lines."""
-    lines = [f"{name} {settings[name]}" for name in ("pad", "resize", "crop") if name in settings]
+    shown = (name for name in ("pad", "resize", "crop") if name in settings)
+    lines = [f"{name} {_sizes(settings[name])}" for name in shown]
     if "filter" in settings:
         lines.append(str(settings["filter"]))
     if "mean" in settings:
@@ -298,3 +318,8 @@ def _with_cache(card: Box, program: Program) -> Box:
         id=card.id, kind=card.kind, title=card.title, subtitle=card.subtitle, value=card.value,
         tag=card.tag, tone=card.tone, lines=card.lines, note=" · ".join(notes),
     )  # fmt: skip
+
+
+def _sizes(value: object) -> str:
+    """Height and width side by side."""
+    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)

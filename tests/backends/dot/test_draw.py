@@ -53,6 +53,20 @@ def test_model_level_shows_sizes_counts_and_what_is_not_used():
         assert text in texts
 
 
+def test_several_flows_stand_in_frames_of_their_own():
+    dot = draw(shipped("albef"))
+
+    frames = dict(
+        re.findall(r'subgraph "cluster_(\w+)" \{(.*?)^  \}', dot, re.DOTALL | re.MULTILINE)
+    )
+    assert list(frames) == ["itc", "itm", "mlm"]
+    assert "text_proj" in frames["itc"]
+    assert "fusion" not in frames["itc"]
+    assert "BertCrossLayer" in frames["itm"]
+    assert "before they meet" in frames["itc"]
+    assert "256 x 256" in dot
+
+
 def test_stage_colours_parts_and_has_a_legend():
     program = shipped("llava_v1_5", "7b")
 
