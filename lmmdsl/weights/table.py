@@ -18,12 +18,15 @@ class Table:
     def match(self, path: Path, wrapped: frozenset[int]) -> tuple[int, NamingRule, int] | None:
         """Length of the longest line on the way to `path`, the line, and which of its `ours`.
 
-        `wrapped` are the places of steps from a wrapper to what it wraps, which lines leave out.
+        `wrapped` are the places of steps from a wrapper to what it wraps, which lines leave out; what the wrapper
+        itself calls that part comes behind the name of the whole.
         """
         starred = tuple("*" if step.isdigit() else step for step in path)
         for length in range(len(path), 0, -1):
             bare = tuple(step for at, step in enumerate(starred[:length]) if at not in wrapped)
-            found = self.lines.get(starred[:length]) or self.lines.get(bare)
+            found = self.lines.get(starred[:length])
+            if found is None and length - 1 not in wrapped:
+                found = self.lines.get(bare)
             if found:
                 return length, *found
         return None

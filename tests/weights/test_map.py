@@ -2,6 +2,7 @@
 
 from lmmdsl.diag.sink import Sink
 from lmmdsl.weights.map import Rows, Source, check_maps, map_program
+from tests.support.programs import written
 from tests.weights.trees import (
     PACKED,
     definition,
@@ -210,3 +211,30 @@ def test_checking_looks_at_one_layer_of_each_kind_and_reports_all():
 
     (gap,) = check(definition("M", part("vision", tower(80, other=HF))))
     assert "`hf` names 0 of 641 parameters" in gap.message()
+
+
+def test_what_a_wrapper_calls_the_part_inside_comes_behind_the_name_of_the_whole():
+    found = map_program(
+        written(
+            """
+            from std.llm.llama import Llama
+            from std.lora      import Lora
+
+            model Adapted {
+              llm llm: Llama(width = 8, depth = 2, heads = 2, mlp_width = 12, vocab = 20, context = 16)
+              inject Lora(rank = 2) around llm.layers[*].attn.q
+              weights hf "someone/adapted" { llm = "base_model" }
+            }
+            """
+        ),
+        "hf",
+        Sink(),
+    ).sources
+    q = "base_model.model.layers.1.self_attn.q_proj"
+
+    assert found["llm.layers.1.attn.q.inner.weight"].names[:2] == (
+        f"{q}.weight",
+        f"{q}.base_layer.weight",
+    )
+    assert found["llm.layers.1.attn.q.down"].names[0] == f"{q}.lora_A.weight"
+    assert found["llm.layers.1.attn.k.weight"].names[0] == q.replace("q_proj", "k_proj.weight")

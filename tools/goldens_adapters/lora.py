@@ -16,7 +16,7 @@ PLACES = {
     "down_proj": "mlp.down",
 }
 INJECTION = re.compile(r"(  inject Lora\(.*\) around llm\.layers\[\*\]\.).*\n")
-STAGE = re.compile(r"  stage .*\n")
+STAGE = re.compile(r"  stage \w+ +\{(?:[^\n]*\}\n|.*?\n  \}\n)", re.DOTALL)
 
 
 def with_adapters(text: str, llm: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

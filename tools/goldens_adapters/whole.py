@@ -29,7 +29,7 @@ def read_spec(name: str, results: Mapping[str, str], case: Case) -> str:
     if not wanted:
         return text
     types = [f"{output}: {_shape(case.outputs[output])}" for output in wanted]
-    image = ", ".join(map(write, case.inputs["image"].shape[1:]))
+    image = ", ".join(map(write, case.inputs["image"].shape[-3:]))
     flow = f"""
   flow {FLOW}(image: [I, {image}]) -> ({", ".join(types)}) {{
     return {", ".join(wanted.values())}
@@ -65,7 +65,7 @@ def norm_settings(connector: Mapping[str, Any]) -> dict[str, Any]:
 
 def run(case: Case, runner: Runner, results: Mapping[str, str]) -> Outputs:
     """All outputs of a case: `results` of the flow, tokens, embeddings and logits (0 at padding)."""
-    images = case.inputs["image"].astype(np.float32)
+    images = images_of(case)
     ids = case.inputs["input_ids"].astype(np.int64)
     mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
     tokens = runner.encode(images, {})["result"] if len(images) else None
@@ -76,6 +76,12 @@ def run(case: Case, runner: Runner, results: Mapping[str, str]) -> Outputs:
         return outputs
     shown = runner.flow(FLOW, {"image": images}) if set(results) & set(case.outputs) else {}
     return outputs | {"connector_tokens": tokens} | shown
+
+
+def images_of(case: Case) -> Array:
+    """Images [I, C, H, W] of a case, which may have them per row of the batch, or none."""
+    images = case.inputs.get("image", np.zeros((0, 3, 1, 1)))
+    return images.reshape(-1, *images.shape[-3:]).astype(np.float32)
 
 
 def _shape(value: Array) -> str:

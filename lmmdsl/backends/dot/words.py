@@ -75,10 +75,13 @@ def lines_of(declared: Definition, used: Definition, counts: Parameters) -> tupl
                 lines.append(_instance(part, used, counts))
             case Stack():
                 lines.extend(_stack(part, used, counts))
-    own = [part.name for part in declared.parts.values() if isinstance(part, Param)]
+    params = [part.name for part in declared.parts.values() if isinstance(part, Param)]
+    own = [name for name in params if name in used.parts]
     if own and lines:
         amount = sum(counts.of_part(declared.parts[name]).total for name in own)
         lines.insert(0, Line(", ".join(own), short(amount)))
+    idle = [name for name in params if name not in used.parts]
+    lines += [Line(f"{name}: not used", is_muted=True) for name in idle if lines]
     return tuple(lines[:MAX_LINES]) if len(lines) <= MAX_LINES else _fewer(lines)
 
 

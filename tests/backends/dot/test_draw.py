@@ -67,6 +67,18 @@ def test_several_flows_stand_in_frames_of_their_own():
     assert "256 x 256" in dot
 
 
+def test_parameters_that_are_not_used_stand_apart():
+    texts = _texts(draw(shipped("minigpt_v1", "7b")))
+
+    assert texts[texts.index("query") + 1] == "24.6 k"
+
+
+def test_injections_stand_in_the_part_that_they_change():
+    texts = _texts(draw(shipped("internlm_xcomposer_vl")))
+
+    assert "Lora around layers[*].{attn.{q, v}, mlp.{up, down}}" in texts
+
+
 def test_stage_colours_parts_and_has_a_legend():
     program = shipped("llava_v1_5", "7b")
 
