@@ -11,6 +11,7 @@ from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
 from lmmdsl.backends.dot.words import (
+    has_tokens,
     lines_of,
     operation,
     sizes_of,
@@ -146,7 +147,8 @@ class _Model:
     def _connect(
         self, source: str, target: str, graph: Graph, value: Value, port: str = ""
     ) -> None:
-        label = tokens_of(graph.type_of(value))
+        kind = graph.type_of(value)
+        label = tokens_of(kind) if has_tokens(graph, value) else (str(kind),)
         self.arrows.append(Arrow(source, target, label, port, is_visual=True))
 
     def _input(self, prefix: str, graph: Graph, index: int, row: list[str]) -> str:
@@ -189,7 +191,7 @@ class _Model:
             case _:
                 title, settings = operation(node)
                 numbers = (graph.nodes[value.node].payload for value in node.inputs if value)
-                shown = [str(number.value) for number in numbers if isinstance(number, Constant)]
+                shown = [_rounded(n.value) for n in numbers if isinstance(n, Constant)]
                 return Box(
                     name, "op", title, ", ".join(filter(None, [*shown, settings])), tone="op"
                 )
@@ -318,6 +320,10 @@ def _with_cache(card: Box, program: Program) -> Box:
         id=card.id, kind=card.kind, title=card.title, subtitle=card.subtitle, value=card.value,
         tag=card.tag, tone=card.tone, lines=card.lines, note=" · ".join(notes),
     )  # fmt: skip
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sizes(value: object) -> str:

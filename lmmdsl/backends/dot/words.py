@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from lmmdsl.backends.dot.figure import Line
 from lmmdsl.backends.dot.signs import SIGNS, TIMES
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Apply, Definition, Instance, Node, Param, Stack
+from lmmdsl.graph.ir import Apply, Definition, Graph, Instance, Node, Param, Stack, Value
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.count import Parameters
 from lmmdsl.text.amount import short
@@ -22,6 +22,26 @@ def tokens_of(kind: TensorType) -> tuple[str, ...]:
     if len(shape) == 4:
         return (f"{shape[2]} {TIMES} {shape[3]}", str(kind))
     return (str(kind),)
+
+
+def has_tokens(graph: Graph, value: Value) -> bool:
+    """Whether the rows of a value are tokens: not those of scores, nor of tokens that were turned around."""
+    node = graph.nodes[value.node]
+    if not isinstance(node.payload, Apply) or not node.inputs:
+        return True
+    op = node.payload.op
+    if op.name == "rearrange" and _turns(str(getattr(op, "pattern", ""))):
+        return False
+    source = node.inputs[1 if op.name == "matmul" else 0]  # scores weigh the rows of the second
+    return source is None or has_tokens(graph, source)
+
+
+def _turns(pattern: str) -> bool:
+    """Whether the last of three axes becomes another one."""
+    before, _, after = pattern.partition("->")
+    axes = before.split()
+    kept = after[after.rfind("(") :] if after.rstrip().endswith(")") else after.split()[-1]
+    return len(axes) == 3 and axes[-1].strip("()") not in kept.strip("() ").split()
 
 
 def operation(node: Node) -> tuple[str, str]:

@@ -79,6 +79,16 @@ def test_injections_stand_in_the_part_that_they_change():
     assert "Lora around layers[*].{attn.{q, v}, mlp.{up, down}}" in texts
 
 
+def test_arrows_count_tokens_but_not_scores():
+    texts = _texts(draw(shipped("cross_attention")))
+
+    assert texts.count("257 tokens") == 4  # image twice, keys, values
+    assert texts.count("32 tokens") == 3  # queries twice, result
+    assert texts.count("[B, 32, 257]") == 3
+    assert "768 tokens" not in texts
+    assert "27.71" in texts
+
+
 def test_stage_colours_parts_and_has_a_legend():
     program = shipped("llava_v1_5", "7b")
 

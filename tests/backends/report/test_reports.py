@@ -1,5 +1,6 @@
 """Reports: what they say, and that every form of them says it."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -22,6 +23,24 @@ REPORTS = {
 
 def test_stats_as_text_is_the_agreed_one(golden):
     golden(GOLDEN / "stats.txt", report.text(report.stats(shipped("llava_v1_5", "7b"))))
+
+
+def test_trace_of_cross_attention_shows_the_shape_of_every_step():
+    lines = report.csv(report.trace(shipped("cross_attention"))).splitlines()
+
+    rows = [row for row in csv.reader(lines) if len(row) == 4][1:]
+    assert [tuple(row[:3]) for row in rows] == [
+        ("input", "query", "[B, 32, 768]"),
+        ("input", "image", "[B, 257, 1024]"),
+        ("q: Linear", "asked", "[B, 32, 768]"),
+        ("k: Linear", "offered", "[B, 257, 768]"),
+        ("v: Linear", "told", "[B, 257, 768]"),
+        ("rearrange", "", "[B, 768, 257]"),
+        ("matmul", "", "[B, 32, 257]"),
+        ("div", "scores", "[B, 32, 257]"),
+        ("softmax", "weights", "[B, 32, 257]"),
+        ("matmul", "", "[B, 32, 768]"),
+    ]
 
 
 def test_compare_as_markdown_is_the_agreed_one(golden):

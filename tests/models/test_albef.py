@@ -1,0 +1,148 @@
+"""ALBEF's parts against transformers' BERT and ViT, with random weights and padding; what padding must not change."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("onnxruntime")
+
+from safetensors.torch import save_file  # noqa: E402
+
+import lmmdsl  # noqa: E402
+from lmmdsl.backends.onnx.run import Package  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.onnx]
+
+SPECS = Path(__file__).resolve().parents[2] / "specs"
+DECODER = """
+from std.text.bert import BertDecoder
+
+model Answer {
+  decoder: BertDecoder(
+    width = 24, depth = 3, heads = 4, mlp_width = 50, vocab = 61, context = 12, source = 24, norm_eps = 1e-6
+  )
+
+  flow answer(
+    states: [B, Q, 24], question: bool[B, Q], ids: int[B, T], keys: bool[B, T]
+  ) -> [B, T, 61] {
+    return decoder(ids, keys, states, question)
+  }
+
+  weights hf "google-bert/bert-base-uncased" { decoder = "" }
+}
+"""
+READER = """
+from std.text.bert import Bert
+
+model Reader {
+  text: Bert(width = 24, depth = 3, heads = 4, mlp_width = 50, vocab = 61, context = 12)
+
+  flow read(ids: int[B, T], keys: bool[B, T]) -> [B, T, 24] {
+    return text(ids, keys)
+  }
+
+  weights hf "google-bert/bert-base-uncased" { text = "" }
+}
+"""
+
+
+def config(**more):
+    """A small BERT with every dropout off."""
+    return transformers.BertConfig(
+        hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=50,
+        vocab_size=61, max_position_embeddings=12, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, **more,
+    )  # fmt: skip
+
+
+def loaded(text, reference, folder):
+    """The spec as a module and as a package, both with the weights of a reference module."""
+    (folder / "model.lmm").write_text(text, encoding="utf-8")
+    for param in reference.parameters():
+        torch.nn.init.normal_(param, std=0.3)
+    kept = {name: value.clone() for name, value in reference.state_dict().items()}
+    kept = {name: value for name, value in kept.items() if not name.startswith("pooler")}
+    save_file(kept, folder / "weights.safetensors")
+    spec = lmmdsl.load(folder / "model.lmm")
+    net = lmmdsl.load_weights(spec.to_torch(), folder / "weights.safetensors", naming="hf").eval()
+    spec.to_onnx(folder / "onnx", weights=folder / "weights.safetensors", naming="hf")
+    return net, Package(folder / "onnx")
+
+
+def lengths(*counts):
+    """Which tokens are real: rows of `counts` tokens, padded behind."""
+    return torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
+
+
+def test_text_half_equals_bert(tmp_path):
+    torch.manual_seed(1)
+    reference = transformers.BertModel(config(), add_pooling_layer=False).eval()
+    net, package = loaded(READER, reference, tmp_path)
+    keys = lengths(7, 4, 1)
+    ids = torch.randint(0, 61, keys.shape)
+
+    with torch.inference_mode():
+        wanted = reference(ids, attention_mask=keys.long()).last_hidden_state[keys]
+        found = net.read(ids, keys)[keys]
+    ran = package.run("read", {"ids": ids.numpy(), "keys": keys.numpy()})["result"]
+
+    assert torch.allclose(found, wanted, atol=2e-5)
+    assert torch.allclose(torch.from_numpy(ran)[keys], wanted, atol=2e-5)
+
+
+def test_answer_decoder_equals_causal_bert_with_cross_attention(tmp_path):
+    torch.manual_seed(2)
+    settings = config(is_decoder=True, add_cross_attention=True, layer_norm_eps=1e-6)
+    reference = transformers.BertLMHeadModel(settings).eval()
+    net, package = loaded(DECODER, reference, tmp_path)
+    question, keys = lengths(5, 8, 2), lengths(4, 1, 6)
+    ids, states = torch.randint(0, 61, keys.shape), torch.randn(3, 8, 24)
+
+    with torch.inference_mode():
+        wanted = reference(
+            ids, attention_mask=keys.long(), encoder_hidden_states=states,
+            encoder_attention_mask=question.long(),
+        ).logits[keys]  # fmt: skip
+        found = net.answer(states, question, ids, keys)[keys]
+    inputs = {"states": states, "question": question, "ids": ids, "keys": keys}
+    ran = package.run("answer", {name: value.numpy() for name, value in inputs.items()})["result"]
+
+    assert torch.allclose(found, wanted, atol=5e-5)
+    assert torch.allclose(torch.from_numpy(ran)[keys], wanted, atol=5e-5)
+
+
+def test_pairs_do_not_see_each_other_or_padding():
+    torch.manual_seed(3)
+    net = lmmdsl.load(SPECS / "albef.lmm", variant="tiny").to_torch().eval()
+    image, keys = torch.randn(3, 3, 40, 24), lengths(7, 4, 2)
+    ids = torch.randint(0, 67, keys.shape)
+
+    with torch.inference_mode():
+        together = [f(image, ids, keys) for f in (net.itm, net.mlm, net.itc)]
+        alone = [
+            [
+                f(image[k : k + 1], ids[k : k + 1, :n], keys[k : k + 1, :n])
+                for f in (net.itm, net.mlm, net.itc)
+            ]
+            for k, n in enumerate((7, 4, 2))
+        ]
+
+    for k, n in enumerate((7, 4, 2)):
+        assert torch.allclose(together[0][k], alone[k][0][0], atol=1e-5)
+        assert torch.allclose(together[1][k, :n], alone[k][1][0], atol=1e-5)
+        assert torch.allclose(together[2][k, k], alone[k][2][0, 0], atol=1e-5)
+
+
+def test_a_text_without_its_image_scores_otherwise():
+    torch.manual_seed(4)
+    net = lmmdsl.load(SPECS / "albef.lmm", variant="tiny").to_torch().eval()
+    for param in net.parameters():
+        torch.nn.init.normal_(param, std=0.3)
+    ids, keys = torch.randint(0, 67, (2, 5)), lengths(5, 5)
+
+    with torch.inference_mode():
+        first, second = (net.mlm(torch.randn(2, 3, 40, 24), ids, keys) for _ in range(2))
+
+    assert (first - second).abs().max() > 0.01
