@@ -221,8 +221,9 @@ class NamingRule:
 
     `ours` are paths of parts or parameters relative to the owner; with several, the checkpoint stores their rows
     (first axis) one after another in one tensor. `groups` > 1 means that the rows are interleaved per group (per
-    head: q rows of head 0, k rows of head 0, ...). `theirs` are the accepted names: the first is written on saving,
-    all are read. `scheme` names the scheme to use below this part (else the same one).
+    head: q rows of head 0, k rows of head 0, ...); `squeezed` that the tensor lacks the first axis, which is 1.
+    `theirs` are the accepted names: the first is written on saving, all are read. `scheme` names the scheme to use
+    below this part (else the same one).
     """
 
     ours: tuple[str, ...]
@@ -230,6 +231,7 @@ class NamingRule:
     span: Span
     groups: int = 1
     transposed: bool = False
+    squeezed: bool = False
     scheme: str | None = None
 
 

@@ -145,6 +145,8 @@ class Program:
     `root` is the model itself, as a definition whose methods are its components. A model with images, a layout and an
     LLM has `encode(pixel_values) -> features`, `embed(input_ids, features) -> inputs_embeds` and
     `decode(inputs_embeds, position_ids, attention_mask) -> hidden`, `logits(hidden)`; explicit flows are methods too.
+    What decoding is told of tokens, beside running positions, is worked out by `arrange(input_ids, attention_mask)`;
+    `prefix` is the token before whose first place all tokens see each other.
     `full` is the tree with every declared part; `root` holds only those that the methods use.
     """
 
@@ -162,6 +164,7 @@ class Program:
     injections: tuple[Woven, ...] = ()
     preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     context: int | None = None
+    prefix: str | None = None
     variant: str | None = None
     spec_hash: str = ""
 

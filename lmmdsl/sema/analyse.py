@@ -184,6 +184,7 @@ class Analysis:
             injections=tuple(injection.woven() for injection in self.injections),
             preprocess=preprocess,
             context=room.context.value if room.context else None,
+            prefix=arrange.prefix,
             variant=variant,
             spec_hash=_hash(self.source, variant, self.overrides),
         )

@@ -62,7 +62,7 @@ class FactInput:
 
 
 class Arrange:
-    """Collects the facts of a model."""
+    """Collects the facts of a model. `prefix` is the token before whose first place all tokens see each other."""
 
     def __init__(self, vocab: Vocab, layouts: Iterable[Layout], at: Span, ctx: Context) -> None:
         self._layouts = {layout.name: layout for layout in layouts}
@@ -76,6 +76,7 @@ class Arrange:
         self._broken: set[str] = set()  # arguments whose sections hold mistakes
         self._taken: dict[str, Tensor] = {}  # by input of `decode`
         self._counts = False  # whether `decode` takes positions
+        self.prefix: str | None = None  # the token before which all see each other
 
     # ---- asking ----
 
@@ -254,12 +255,15 @@ class Arrange:
         if not marks:
             self._broken.discard(PREFIX)
         for rule in marks:
+            token = rule.viewer.removeprefix(BEFORE)
+            if token == self.prefix:  # said of another layout
+                continue
             if self._is_second(PREFIX, rule.viewer, rule.span):
                 return
-            first = self._marker.first(rule.viewer.removeprefix(BEFORE), rule.span)
+            first = self._marker.first(token, rule.span)
             self._given[PREFIX] = (f"sees {section.name}", rule.span)
             if isinstance(first, Tensor):
-                self._facts[PREFIX] = first
+                self._facts[PREFIX], self.prefix = first, token
 
     def _is_second(self, argument: str, name: str, at: Span) -> bool:
         if argument not in self._given:

@@ -47,7 +47,17 @@ def naming_rules(item: ast.Naming, ctx: Context) -> list[NamingRule]:
                 operators.number(expr.evaluate(line.groups, ctx), "groups", line.span, ctx) or 1
             )
         theirs = tuple(numbered(name, line.span, ctx) for name in line.theirs)
-        rules.append(NamingRule(line.ours, theirs, line.span, groups, line.transposed, line.scheme))
+        rules.append(
+            NamingRule(
+                line.ours,
+                theirs,
+                line.span,
+                groups,
+                line.transposed,
+                line.squeezed,
+                line.scheme,
+            )
+        )
     return rules
 
 

@@ -177,6 +177,9 @@ class SectionBuilder(Transformer[Any, Any]):
     def naming_transposed(self, meta: Meta, children: list[Any]) -> dict[str, Any]:
         return {"ours": (".".join(children[0][0]),), "transposed": True}
 
+    def naming_squeezed(self, meta: Meta, children: list[Any]) -> dict[str, Any]:
+        return {"ours": (".".join(children[0][0]),), "squeezed": True}
+
     def naming_as(self, meta: Meta, children: list[Any]) -> str:
         return str(children[0])
 

@@ -48,12 +48,14 @@ class Source:
         shape: shape of the stored tensor.
         rows: the parameter's rows, counted after transposing; None when it is the whole tensor.
         transposed: whether the stored tensor is `[columns, rows]`.
+        squeezed: whether the stored tensor lacks the parameter's first axis, which is 1.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     rows: Rows | None = None
     transposed: bool = False
+    squeezed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class _Place:
     rest: Path
     packed: _Packed | None = None
     transposed: NamingRule | None = None
+    squeezed: NamingRule | None = None
 
 
 @dataclass(slots=True)
@@ -235,6 +238,8 @@ class _Composer:
             place.packed = _Packed(place.definition, rule, member, steps, rest)
         if rule.transposed:
             place.transposed = rule
+        if rule.squeezed:
+            place.squeezed = rule
         filled = [fill(name, int(layer)) for name in theirs]
         place.names = self._names(place.names, filled, rule, place.scheme)
         place.scheme = rule.scheme or place.scheme
@@ -271,12 +276,17 @@ class _Composer:
 
     def _finish(self, place: _Place, param: Param) -> Source:
         shape = tuple(size.value for size in param.shape)
-        rows = None
+        rows, squeezed = None, place.squeezed
+        if squeezed is not None and shape[:1] != (1,):
+            self._report(squeezed, "its first axis is not 1", place.scheme, squeezed.ours[0])
+        elif squeezed is not None:
+            shape = shape[1:]
         if place.packed:
             rows, total = self._rows(place.packed, shape, place.scheme)
             shape = (total, *shape[1:])
         transposed = place.transposed is not None and len(shape) == 2
-        return Source(place.names, shape[::-1] if transposed else shape, rows, transposed)
+        shape = shape[::-1] if transposed else shape
+        return Source(place.names, shape, rows, transposed, squeezed is not None)
 
     def _rows(
         self, packed: _Packed, shape: tuple[int, ...], scheme: str | None

@@ -11,7 +11,17 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from lmmdsl.backends.torch.saving import save_weights  # noqa: E402
 from lmmdsl.backends.torch.weights import load_weights  # noqa: E402
 from lmmdsl.weights.plan import WeightsFailed  # noqa: E402
-from tests.weights.trees import definition, layer, linear, part, program, rule, stack, tower  # noqa: E402
+from tests.weights.trees import (  # noqa: E402
+    definition,
+    layer,
+    linear,
+    param,
+    part,
+    program,
+    rule,
+    stack,
+    tower,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -91,6 +101,18 @@ def test_interleaved_and_transposed_rows(tmp_path):
     q, k, v = (getattr(net.a, name).weight for name in "qkv")
     rows = torch.cat([q[:4], k[:2], v[:2], q[4:], k[2:], v[2:]])
     assert torch.equal(stored, rows.T)
+    assert same(net, again)
+
+
+def test_squeezed_names_hold_all_axes_but_the_first(tmp_path):
+    line = rule("a.table", "words.weight", squeezed=True)
+    spec = mapped(line, full=definition("M", part("a", definition("A", param("table", 1, 5, 3)))))
+    net = module(spec)
+
+    save_weights(net, tmp_path / "m.safetensors", "hf")
+    again = load_weights(module(spec), tmp_path / "m.safetensors", "hf")
+
+    assert load_file(tmp_path / "m.safetensors")["words.weight"].shape == (5, 3)
     assert same(net, again)
 
 

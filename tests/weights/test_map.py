@@ -130,6 +130,15 @@ def test_whole_parts_can_be_packed_transposed_and_interleaved():
     assert found.sources["attn.k.bias"] == Source(("wqkv.bias",), (16,), Rows(4, 2, 2))
 
 
+def test_only_an_axis_of_size_1_can_be_squeezed():
+    full = definition("M", part("a", definition("A", param("table", 2, 5))))
+
+    _, codes, problems = compose(full, rule("a.table", "words", squeezed=True))
+
+    assert codes == ["E0709"]
+    assert "its first axis is not 1" in problems[0].message()
+
+
 def test_a_line_without_parts_ignores_names_below_its_owner():
     block = layer(hf=(rule("", "rotary_emb.inv_freq"),))
     full = definition("M", part("llm", definition("L", stack("layers", block, 2))))

@@ -21,6 +21,7 @@ from goldens_adapters import (
     opt,
     qformer,
     qwen_vl,
+    visualglm,
 )
 from goldens_adapters.case import BadCase, Case
 
@@ -39,6 +40,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     qwen_vl,
     flamingo,
     albef,
+    visualglm,
 )
 
 

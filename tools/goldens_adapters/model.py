@@ -44,6 +44,9 @@ class Runner(Protocol):
     ) -> Outputs:
         """Embeddings [B, T, D], mask and (where facts follow from them) ids [B, T] to `logits` [B, T, V]."""
 
+    def facts(self, ids: Array, mask: Array) -> Outputs:
+        """What decoding is told of tokens [B, T], by name."""
+
     def greedy(self, ids: Array, count: int) -> Array:
         """The most likely ids after prompts [B, T] without padding, through the cache: [B, count]."""
 
@@ -123,17 +126,15 @@ class TorchRunner:
     ) -> Outputs:
         """See `Runner`."""
         inputs = {"inputs_embeds": embeds, "attention_mask": mask.astype(bool)}
-        inputs |= self._facts(ids, mask)
+        inputs |= {"position_ids": positions_of(mask)} if ids is None else self.facts(ids, mask)
         hidden, seen = self._call("decode", inputs, taps)
         logits, _ = self._call("logits", {"hidden": hidden.numpy()}, {})
         return {"logits": logits.numpy(), **seen}
 
-    def _facts(self, ids: Array | None, mask: Array) -> dict[str, Array]:
-        if not self.net.READS_IDS:
-            return {"position_ids": positions_of(mask)}
-        assert ids is not None
-        tensors = torch.from_numpy(ids), torch.from_numpy(mask)
-        return {n: x.numpy() for n, x in self.net.facts(*tensors, ids.shape[1]).items()}
+    def facts(self, ids: Array, mask: Array) -> Outputs:
+        """See `Runner`."""
+        found = self.net.facts(torch.from_numpy(ids), torch.from_numpy(mask), ids.shape[1])
+        return {name: fact.numpy() for name, fact in found.items()}
 
     def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""
@@ -197,6 +198,10 @@ class OnnxRunner:
             **self._package.arrange(ids, mask),
         }
         return {"logits": logits} | self._tapped("decoder_model_merged", feeds | past, taps)
+
+    def facts(self, ids: Array, mask: Array) -> Outputs:
+        """See `Runner`."""
+        return self._package.arrange(ids, mask.astype(np.int64))
 
     def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""

@@ -1,5 +1,7 @@
 """Which picture of a program to draw: its level, its part, its stage."""
 
+from dataclasses import replace
+
 from lmmdsl.backends.dot.emit import emit
 from lmmdsl.backends.dot.figure import Figure
 from lmmdsl.backends.dot.flow import draw_flow
@@ -36,7 +38,8 @@ def draw(
         program: the checked model.
         level: `model` (all on one slide), `part` (the inside of a part), `block` (every operation of a block), or
             `visibility` (who sees whom in the LLM).
-        part: for `part` and `block`: a path such as `vision` or `llm.layers`, or the name of a block.
+        part: for `part` and `block`: a path such as `vision` or `llm.layers`, the name of a block, or a method of
+            the model such as `arrange`.
         stage: for `model`: colour parts by what this stage trains.
         layout: for `model` and `visibility`: whose tokens to show; the first layout by default.
 
@@ -86,10 +89,11 @@ def _stage(program: Program, name: str | None) -> Stage | None:
 
 
 def _flow(program: Program, name: str | None, *, depth: int) -> Figure:
-    known = (*program.root.parts, *dict.fromkeys(d.block for d in distinct(program.root)))
+    blocks = dict.fromkeys(d.block for d in distinct(program.root))
+    known = (*program.root.parts, *blocks, *program.root.methods)
     if name is None:
         raise DrawError("this level needs a part", known)
-    definition = _definition(program, name)
+    definition = _definition(program, name) or _method(program, name)
     if definition is None:
         raise DrawError(f"no part or block `{name}`", known)
     roles = {role.part: role.kind for role in program.roles}
@@ -105,6 +109,12 @@ def _definition(program: Program, name: str) -> Definition | None:
         case Stack():
             return part.definitions[0]
     return next((item for item in distinct(program.root) if item.block == name), None)
+
+
+def _method(program: Program, name: str) -> Definition | None:
+    """The model with one method only."""
+    graph = program.root.methods.get(name)
+    return replace(program.root, methods={name: graph}) if graph else None
 
 
 def _visibility(program: Program, layout: str | None) -> Figure:

@@ -37,7 +37,7 @@ from lmmdsl.passes.ledger import ledgers
 from lmmdsl.passes.stages import PartTraining, count_stage
 from lmmdsl.text.amount import exact, share, short, short_bytes
 
-TEXT_METHODS = ("embed", "decode", "logits")
+TEXT_METHODS = ("embed", "arrange", "decode", "logits")
 HALF = 2  # bytes of a number in half precision
 
 
@@ -255,12 +255,15 @@ class _Model:
         self._visibility()
 
     def _sequence(self, decode: Graph) -> None:
+        facts = [value for value in decode.inputs[1:] if not decode.type_of(value).optional]
+        told = [f"{decode.name_of(value)} {decode.type_of(value)}" for value in facts]
+        told = told if "arrange" in self.program.root.methods else []
         shape = str(decode.type_of(decode.inputs[0]))
         if self.ledger is None:
             self.items.append(Box("strip", "data", "token ids", "int[B, T]", tone="data"))
         else:
             self.items.append(make_strip(self.ledger, "strip"))
-        self.arrows.append(Arrow("strip", "llm", ("embeddings", shape)))
+        self.arrows.append(Arrow("strip", "llm", ("embeddings", shape, *told)))
 
     def _visibility(self) -> None:
         grid = make_grid(self.program, self.ledger, "sees") if self.ledger else None

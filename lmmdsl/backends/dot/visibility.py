@@ -30,25 +30,40 @@ def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
     labels = _labels(ledger.entries)
     if len(causal) != 1 or has_mask or len(labels) > MAX_TOKENS:
         return None
+    front = _front(program, ledger)
     is_hidden = all(len(node.inputs) > KEYS and node.inputs[KEYS] for node in found)
     padding = PADDING if is_hidden else 0
     labels = (*((("data", "padding" if i == 0 else "")) for i in range(padding)), *labels)
     is_causal = causal.pop()
     count = len(labels)
     rows = tuple(
-        tuple(_state(i, j, padding, is_causal=is_causal) for j in range(count))
+        tuple(
+            _state(i, j, padding, ends=count if not is_causal else max(i + 1, padding + front))
+            for j in range(count)
+        )
         for i in range(count)
     )
     order = "each sees itself and those before" if is_causal else "each sees all the others"
+    if front:
+        order += f"\nthose before {program.prefix} see each other"
     return Grid(
         name, "who sees whom", labels, rows, order + ("\npadding is hidden" if padding else "")
     )
 
 
-def _state(row: int, column: int, padding: int, *, is_causal: bool) -> str:
+def _state(row: int, column: int, padding: int, *, ends: int) -> str:
+    """How a token sees another, where it sees none from `ends` on."""
     if row < padding or column < padding:
         return "never"
-    return "no" if is_causal and column > row else "yes"
+    return "yes" if column < ends else "no"
+
+
+def _front(program: Program, ledger: Ledger) -> int:
+    """How many tokens of the matrix come before the one that ends the prefix."""
+    names = [entry.text if entry.kind == "token" else "" for entry in ledger.entries]
+    if program.prefix not in names:
+        return 0
+    return sum(TOKENS[entry.kind] for entry in ledger.entries[: names.index(program.prefix)])
 
 
 def _labels(entries: tuple[Entry, ...]) -> tuple[tuple[str, str], ...]:

@@ -111,6 +111,7 @@ def _stored(values: list[Tensor], sources: list[Source]) -> Tensor:
         shape = source.shape[::-1] if source.transposed else source.shape
         parts = [(s.rows, v) for s, v in zip(sources, values, strict=True) if s.rows is not None]
         whole = pack(parts, shape)
+    whole = whole[0] if source.squeezed else whole
     stored = whole.t() if source.transposed else whole
     return stored.contiguous()
 

@@ -157,6 +157,7 @@ def _read(stream: Any, load: Load) -> Tensor:
 def take(stored: Tensor, source: Source) -> Tensor:
     """The parameter inside a stored tensor: a view of it where the rows are in one piece."""
     value = stored.t() if source.transposed else stored
+    value = value[None] if source.squeezed else value
     if source.rows is None:
         return value
     groups = _grouped(value, source.rows.groups)

@@ -23,6 +23,7 @@ class NamingLine(Syntax):
     scheme: str | None = None
     groups: Expr | None = None
     transposed: bool = False
+    squeezed: bool = False
 
 
 @node
