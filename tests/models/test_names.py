@@ -23,6 +23,9 @@ SAVED = [
     "qwen_vl-encoder-a",
     "qwen_vl-model-a",
     "qwen_7b-llm-a",
+    "chatglm-llm-a",
+    "visualglm-connector-a",
+    "visualglm-model-a",
     "flamingo-encoder-a",
     "flamingo-connector-a",
     "flamingo-xattn-a",
@@ -92,6 +95,39 @@ XCOMPOSER = {
     "internlm_model.model.layers.31.mlp.down_proj.lora_A.weight": (256, 11008),
     "internlm_model.lm_head.weight": (103170, 4096),
 }
+SAT = {
+    "vit.mixins.patch_embedding.proj.weight": (1408, 3, 14, 14),
+    "vit.transformer.word_embeddings.weight": (1, 1408),
+    "vit.transformer.position_embeddings.weight": (257, 1408),
+    "vit.transformer.layers.38.attention.query_key_value.bias": (4224,),
+    "vit.transformer.layers.38.mlp.dense_h_to_4h.weight": (6144, 1408),
+    "vit.mixins.cls.ln_vision.bias": (1408,),
+    "qformer.transformer.word_embeddings.weight": (32, 768),
+    "qformer.transformer.layers.0.input_layernorm.weight": (768,),
+    "qformer.transformer.layers.10.cross_attention.key_value.weight": (1536, 1408),
+    "qformer.transformer.layers.10.post_cross_attention_layernorm.bias": (768,),
+    "qformer.transformer.layers.11.attention.dense.weight": (768, 768),
+    "qformer.transformer.final_layernorm.weight": (768,),
+    "glm_proj.weight": (4096, 768),
+}
+GLM = {
+    "transformer.word_embeddings.weight": (130528, 4096),
+    "transformer.layers.27.input_layernorm.bias": (4096,),
+    "transformer.layers.27.attention.query_key_value.weight": (12288, 4096),
+    "transformer.layers.27.mlp.dense_4h_to_h.weight": (4096, 16384),
+    "transformer.final_layernorm.weight": (4096,),
+}
+VISUALGLM_HUB = {
+    "lm_head.weight": (130528, 4096),
+    **GLM,
+    **{f"image_encoder.{name}": shape for name, shape in SAT.items()},
+}
+VISUALGLM_SAT = {
+    "mixins.chatglm-final.lm_head.weight": (130528, 4096),
+    **GLM,
+    **{f"mixins.eva.model.{name}": shape for name, shape in SAT.items()},
+}
+VISUALGLM = 4 + 39 * 12 + 2 + 1 + 12 * 12 + 6 * 8 + 2 + 2 + 1 + 28 * 12 + 2 + 1
 EVA = 4 + 39 * 13
 _LAYER = "text_encoder.bert.encoder.layer"
 ALBEF = {
@@ -133,6 +169,8 @@ PUBLISHED = [
     ("qwen_vl", "qwen", 4 + 48 * 12 + 11 + 3 + 32 * 8 + 3, QWEN),
     ("albef", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 7, ALBEF),
     ("albef_vqa", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 6 * 26 + 5, ALBEF_VQA),
+    ("visualglm_6b", "hf", VISUALGLM, VISUALGLM_HUB),
+    ("visualglm_6b", "sat", VISUALGLM, VISUALGLM_SAT),
 ]
 
 
@@ -150,14 +188,19 @@ def test_names_and_sizes_are_the_published_ones(spec, scheme, count, some):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("spec", "scheme", "name"),
     [
-        "Qformer.bert.embeddings.position_ids",
-        "internlm_model.model.layers.31.self_attn.rotary_emb.inv_freq",
+        ("internlm_xcomposer_vl", "lavis", "Qformer.bert.embeddings.position_ids"),
+        (
+            "internlm_xcomposer_vl",
+            "lavis",
+            "internlm_model.model.layers.31.self_attn.rotary_emb.inv_freq",
+        ),
+        ("visualglm_6b", "hf", "transformer.layers.27.attention.rotary_emb.inv_freq"),
     ],
 )
-def test_tables_that_can_be_computed_are_ignored(name):
-    names = map_program(shipped("internlm_xcomposer_vl"), "lavis", Sink())
+def test_tables_that_can_be_computed_are_ignored(spec, scheme, name):
+    names = map_program(shipped(spec), scheme, Sink())
 
     assert matcher(names.ignored).fullmatch(name)
 

@@ -133,6 +133,14 @@ PARTS = [
     ("albef_vqa", None, "decoder", 81_170_490),
     ("albef_vqa", None, "", 290_336_058),
     ("albef_vqa", "256", "", 290_090_298),
+    ("visualglm_6b", None, "vision", 985_952_256 - 2_816),
+    ("visualglm_6b", None, "norm", 2_816),
+    ("visualglm_6b", None, "qformer", 105_162_240),
+    ("visualglm_6b", None, "proj", 3_149_824),
+    ("visualglm_6b", None, "llm", 6_173_286_400 + 534_642_688),
+    ("visualglm_6b", None, "llm.layers.0", 201_379_840),
+    ("visualglm_6b", None, "", 7_802_193_408),
+    ("visualglm_6b", "tied", "", 7_267_550_720),
 ]
 
 
