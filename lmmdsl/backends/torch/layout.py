@@ -199,7 +199,19 @@ def statement(head: str, text: str, comment: str = "", *, indent: int) -> list[s
 
 def _block(start: str, parts: list[str], end: str, indent: int, comma: str) -> list[str]:
     pad = " " * indent
-    return [pad + start, *(f"{pad}    {part}{comma}" for part in parts), pad + end]
+    inner = [line for part in parts for line in _part(part, indent + 4, comma)]
+    return [pad + start, *inner, pad + end]
+
+
+def _part(text: str, indent: int, comma: str) -> list[str]:
+    """An argument or element on a line of its own, or on several where it is too long for one."""
+    line = f"{' ' * indent}{text}{comma}"
+    if len(line) <= WIDTH or not comma or text.startswith("*"):
+        return [line]
+    name, equals, value = text.partition("=")
+    head, value = (name + equals, value) if equals and name.isidentifier() else ("", text)
+    lines = statement(head, value, indent=indent)
+    return [*lines[:-1], lines[-1] + comma]
 
 
 def _operands(node: ast.BinOp) -> list[str]:

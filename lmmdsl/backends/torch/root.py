@@ -281,8 +281,16 @@ def _constant(name: str, kind: str, value: object) -> list[str]:
     lines = [f"    {name}: ClassVar[{kind}] = {text}"]
     if len(lines[0]) <= 100 or not isinstance(value, dict):
         return lines
-    inner = [f"        {quoted(key)}: {_item(item)}," for key, item in value.items()]
+    inner = [line for key, item in value.items() for line in _entry(key, item)]
     return [f"    {name}: ClassVar[{kind}] = {{", *inner, "    }"]
+
+
+def _entry(key: str, value: object) -> list[str]:
+    line = f"        {quoted(key)}: {_item(value)},"
+    if len(line) <= 100 or not isinstance(value, tuple):
+        return [line]
+    items = [f"            {_item(item)}," for item in value]
+    return [f"        {quoted(key)}: (", *items, "        ),"]
 
 
 def _dict(value: dict[str, object]) -> str:

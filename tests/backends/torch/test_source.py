@@ -82,6 +82,13 @@ def test_source_passes_the_linter(text):
     assert run_ruff(text, "check").stdout == "All checks passed!\n"
 
 
+@pytest.mark.parametrize("spec", sorted(SPECS.glob("*.lmm")), ids=lambda spec: spec.stem)
+def test_source_of_every_spec_is_formatted(spec):
+    text = emit_source(lmmdsl.load(spec).program)
+
+    assert run_ruff(text, "format", "--diff").stdout == ""
+
+
 def test_source_is_the_same_each_time(text, program):
     assert emit_source(program) == emit_source(program)
 
