@@ -35,8 +35,8 @@ _SEEN = Dim.symbol("S")
 _FACTS = """
     def facts(self, ids: Tensor, real: Tensor | None, tokens: int) -> dict[str, Tensor]:
         \"\"\"What `decode` must know of the last tokens of `ids` `[B, S]`; `real` is 0 at padding.\"\"\"
-        real = torch.ones_like(ids, dtype=torch.bool) if real is None else real.bool()  # bool [B, S]
-        {names} = self.arrange(ids, real)
+        real = torch.ones_like(ids) if real is None else real  # [B, S]
+        {names} = self.arrange(ids, real.bool())
         return {{{items}}}
 """.strip("\n")
 
