@@ -2,6 +2,7 @@
 
 import pytest
 
+from lmmdsl.passes.stages import count_stage
 from tests.support.programs import shipped, written
 
 EVA = """
@@ -147,6 +148,24 @@ PARTS = [
 @pytest.mark.parametrize(("spec", "variant", "part", "wanted"), PARTS)
 def test_part_has_as_many_parameters_as_published(spec, variant, part, wanted):
     assert count(shipped(spec, variant).root, part) == wanted
+
+
+SAMPLER = 105_137_664 + 49_152
+STAGES = [
+    ("minigpt_v2", "pretrain", 23_072_768 + 33_554_432),
+    ("minigpt_v2", "multitask", 23_072_768 + 33_554_432),
+    ("minigpt_v2", "instruct", 23_072_768 + 33_554_432),
+    ("internlm_xcomposer_vl", "pretrain", SAMPLER + 3_149_824 + 7_321_964_544),
+    ("internlm_xcomposer_vl", "instruct", SAMPLER + 381_681_664),
+]
+
+
+@pytest.mark.parametrize(("spec", "stage", "wanted"), STAGES)
+def test_stage_trains_as_many_parameters_as_published(spec, stage, wanted):
+    program = shipped(spec)
+    found = next(item for item in program.stages if item.name == stage)
+
+    assert sum(part.trained for part in count_stage(program, found)) == wanted
 
 
 @pytest.mark.parametrize(
