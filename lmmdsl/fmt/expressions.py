@@ -12,7 +12,7 @@ T = TypeVar("T")
 _TIGHT = {
     "dotted", "member", "call", "index", "sign", "path", "type", "shape", "sequence", "range", "slice", "every",
     "rest_axis", "step_all", "step_index", "sees_kind", "naming_transposed", "naming_squeezed",
-    "naming_packed", "atom",
+    "naming_packed", "inject_rows", "atom",
 }  # fmt: skip
 _CHAINS = {"pipe", "binary_or", "binary_and", "binary"}
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}

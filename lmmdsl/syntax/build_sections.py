@@ -128,7 +128,8 @@ class SectionBuilder(Transformer[Any, Any]):
         return str(children[0]), children[1]
 
     def inject_rows(self, meta: Meta, children: list[Any]) -> tuple[Any, Any]:
-        return children[0], children[1]
+        start, _, stop = children
+        return start, stop
 
     def inject_where(self, meta: Meta, children: list[ast.SeesRule]) -> ast.SeesRule:
         return children[0]

@@ -10,6 +10,7 @@ from goldens_adapters import (
     albef,
     blip2,
     clip,
+    cogvlm,
     eva,
     flamingo,
     internlm,
@@ -28,6 +29,7 @@ from goldens_adapters.case import BadCase, Case
 ADAPTERS: tuple[ModuleType, ...] = (
     llava,
     clip,
+    cogvlm,
     eva,
     llama,
     opt,
