@@ -16,6 +16,10 @@ SAVED = [
     "mplug_owl-connector-a",
     "mplug_owl-model-a",
     "internlm_7b-llm-a",
+    "cogvlm-encoder-a",
+    "cogvlm-model-a",
+    "cogvlm_hf-model-a",
+    "cogvlm2-model-a",
     "internlm_xcomposer-encoder-a",
     "internlm_xcomposer-connector-a",
     "internlm_xcomposer-model-a",
@@ -156,6 +160,37 @@ ALBEF_VQA = {
     "text_decoder.bert.embeddings.position_embeddings.weight": (512, 768),
     "text_decoder.cls.predictions.transform.dense.weight": (768, 768),
 }
+EXPERTS = {
+    "model.embed_tokens.weight": (32000, 4096),
+    "model.layers.31.input_layernorm.weight": (4096,),
+    "model.layers.31.self_attn.language_expert_query_key_value.weight": (12288, 4096),
+    "model.layers.31.self_attn.vision_expert_query_key_value.weight": (12288, 4096),
+    "model.layers.31.self_attn.vision_expert_dense.weight": (4096, 4096),
+    "model.layers.31.mlp.vision_mlp.down_proj.weight": (4096, 11008),
+    "model.vision.boi": (1, 1, 4096),
+    "model.vision.linear_proj.dense_h_to_4h.weight": (11008, 4096),
+    "model.vision.patch_embedding.cls_embedding": (1, 1792),
+    "model.vision.patch_embedding.position_embedding.weight": (1226, 1792),
+    "model.vision.transformer.layers.62.mlp.fc1.weight": (15360, 1792),
+}
+EXPERTS_SAT = {
+    "transformer.word_embeddings.weight": (32000, 4096),
+    "transformer.layers.31.attention.query_key_value.weight": (12288, 4096),
+    "transformer.layers.31.mlp.dense_h_to_4h.weight": (11008, 4096),
+    "mixins.rotary.vision_query_key_value_list.31.weight": (12288, 4096),
+    "mixins.mlp.gate_proj.31.weight": (11008, 4096),
+    "mixins.mlp.vision_dense_4h_to_h_list.31.weight": (4096, 11008),
+    "mixins.eva.vit_model.transformer.word_embeddings.weight": (1, 1792),
+    "mixins.eva.eoi": (1, 1, 4096),
+    "mixins.lm.lm_head.weight": (32000, 4096),
+}
+EXPERTS_2 = {
+    "model.layers.31.self_attn.language_expert_query_key_value.weight": (6144, 4096),
+    "model.layers.31.self_attn.vision_expert_query_key_value.bias": (6144,),
+    "model.vision.conv.weight": (1792, 1792, 2, 2),
+    "model.vision.patch_embedding.position_embedding.weight": (9217, 1792),
+}
+EXPERT_TENSORS = 4 + 63 * 12 + 6 + 2 + 32 * 12 + 3
 # Per spec and scheme: how many tensors the published checkpoint has, and some of them.
 PUBLISHED = [
     ("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL),
@@ -166,6 +201,9 @@ PUBLISHED = [
         EVA + 2 + 1 + 2 + 12 * 16 + 6 * 10 + 2 + 2 + 32 * (9 + 4 + 8) + 3,
         XCOMPOSER,
     ),
+    ("cogvlm", "hf", EXPERT_TENSORS, EXPERTS),
+    ("cogvlm", "sat", EXPERT_TENSORS, EXPERTS_SAT),
+    ("cogvlm2", "hf", EXPERT_TENSORS + 2 + 32, EXPERTS_2),
     ("qwen_vl", "qwen", 4 + 48 * 12 + 11 + 3 + 32 * 8 + 3, QWEN),
     ("albef", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 7, ALBEF),
     ("albef_vqa", "albef", 4 + 12 * 12 + 2 + 5 + 6 * 16 + 6 * 26 + 5 + 6 * 26 + 5, ALBEF_VQA),

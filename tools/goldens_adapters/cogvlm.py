@@ -19,7 +19,10 @@ IMAGE = -1
 MARKS = ("image_embed_mask", "token_type_ids")  # 1 on the rows of an image and those that frame it
 SPECS = {"cogvlm": "cogvlm.lmm", "cogvlm_hf": "cogvlm.lmm", "cogvlm2": "cogvlm2.lmm"}
 FEATURES = {
-    "cogvlm.lmm": ("drop_first(vision(pixel_values))", "pixel_values |> vision |> drop_first |> adapter"),
+    "cogvlm.lmm": (
+        "drop_first(vision(pixel_values))",
+        "pixel_values |> vision |> drop_first |> adapter",
+    ),
     "cogvlm2.lmm": (
         "drop_first(vision(pixel_values))",
         "pixel_values |> vision |> drop_first |> halve |> adapter",
@@ -74,7 +77,9 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
         final_norm=False,
         head_dim=vision["width"] // vision["heads"],
     )
-    sizes = pick(vision, "patch_size", "channels", "width", "depth", "heads", "mlp_width", "norm_eps")
+    sizes = pick(
+        vision, "patch_size", "channels", "width", "depth", "heads", "mlp_width", "norm_eps"
+    )
     height, width = vision["image_size"]
     return sizes | {"image_size": height, "image_width": width, "act": activation(vision)}
 
@@ -114,7 +119,9 @@ def _model(case: Case) -> lmmdsl.Spec:
     file = SPECS[case.system]
     halved = file == "cogvlm2.lmm"
     demand(llm, expert_qkv_bias=halved)
-    demand(connector, kind="glu_adapter", norm="layernorm", act1="gelu_erf", act2="silu", bias=False)
+    demand(
+        connector, kind="glu_adapter", norm="layernorm", act1="gelu_erf", act2="silu", bias=False
+    )
     demand(connector, downsample_conv=halved, width=llm["width"])
     settings = whole.settings_of(
         vision=vision_settings(vision),
@@ -126,7 +133,9 @@ def _model(case: Case) -> lmmdsl.Spec:
     text = (whole.FOLDER / file).read_text(encoding="utf-8")
     # A case may have pictures that are not square, which nobody prepares.
     text = re.sub(r"\n  preprocess vision \{.*?\n  \}\n", "\n", text, flags=re.DOTALL)
-    text = re.sub(r"context = \d+", f"context = {max(256, case.inputs['input_ids'].shape[1])}", text)
+    text = re.sub(
+        r"context = \d+", f"context = {max(256, case.inputs['input_ids'].shape[1])}", text
+    )
     results = dict(zip(("vision_features", "connector_tokens"), FEATURES[file], strict=True))
     if images_of(case) is not None and shown(case, results):
         text = add_flow(text, flow_text(case, "pixel_values", results))

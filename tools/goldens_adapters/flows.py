@@ -60,6 +60,7 @@ def read_text(case: Case, ids: Array, runner: Runner, taps: Taps) -> Outputs:
     """Ids [B, T], with the images of the case at their placeholders, to logits; what parts gave on the way."""
     images = images_of(case)
     tokens = None if images is None else runner.encode(images, {})["result"]
-    embeds = runner.embed(ids.astype(np.int64), tokens)
-    outputs = {"inputs_embeds": embeds} | runner.decode(embeds, mask_of(case), taps)
+    ids, mask = ids.astype(np.int64), mask_of(case)
+    embeds = runner.embed(ids, tokens)
+    outputs = {"inputs_embeds": embeds} | runner.decode(embeds, mask, taps, ids=ids)
     return outputs if tokens is None else outputs | {"connector_tokens": tokens}

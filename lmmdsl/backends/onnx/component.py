@@ -104,7 +104,13 @@ class MainGraph:
         return tuple((name, frame.outer(graph.type_of(value))) for name, value in graph.outputs)
 
     def output(self, name: str, value: str, kind: TensorType) -> None:
-        """Declare a graph output."""
+        """Declare a graph output; masks are int64 outside, as they are where they enter."""
+        if kind.dtype is DType.BOOL:
+            if value == name:  # the name is that of the number
+                value = self.scope.fresh(f"{name}_holds")
+                self.scope.rename(name, value, since=0)
+            value = self.node("Cast", value, to=TensorProto.INT64)
+            kind = TensorType(DType.INT, kind.shape)
         declared = {item.name for item in self._outputs}
         value = self._renamed.get(value, value)  # one value may be two outputs
         if value in declared or not self.scope.makes(value, since=0) or self.scope.is_shared(value):
