@@ -133,11 +133,8 @@ class TorchRunner:
 
     def facts(self, ids: Array, mask: Array) -> Outputs:
         """See `Runner`."""
-<<<<<<< HEAD
-=======
         if not self.net.READS_IDS:
             return {"position_ids": positions_of(mask)}
->>>>>>> 391050c (CogVLM and CogVLM2 equal their references under both sets of names)
         found = self.net.facts(torch.from_numpy(ids), torch.from_numpy(mask), ids.shape[1])
         return {name: fact.numpy() for name, fact in found.items()}
 
