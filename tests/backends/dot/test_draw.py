@@ -145,6 +145,27 @@ def test_visibility_of_a_decoder_is_a_triangle_without_padding():
     assert "each sees itself and those before" in _texts(dot)
 
 
+def test_visibility_of_a_prefix_is_a_square_in_front_of_a_triangle():
+    dot = draw(shipped("visualglm_6b"), level="visibility", layout="fill")
+
+    # Two words, the gap and two words see each other; the mark, two words of the answer and the end follow.
+    assert dot.count('BGCOLOR="#93a4b1"') == 5 * 5 + 6 + 7 + 8 + 9
+    assert "those before <bos> see each other" in _texts(dot)
+
+
+def test_what_decoding_is_told_stands_at_its_arrow():
+    texts = _texts(draw(shipped("visualglm_6b")))
+
+    assert {"position_ids int[B, 2, T]", "prefix int[B]"} <= set(texts)
+    assert not {"cumsum", "argmax"} & set(texts)
+
+
+def test_how_facts_follow_from_ids_is_a_picture_of_its_own():
+    texts = _texts(draw(shipped("visualglm_6b"), level="part", part="arrange"))
+
+    assert {"input_ids", "attention_mask", "position_ids", "prefix", "cumsum"} <= set(texts)
+
+
 @pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
 def test_every_kind_of_model_can_be_drawn(text):
     program = written(text)
