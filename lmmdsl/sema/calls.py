@@ -235,18 +235,23 @@ def _handed_down(
     part: PartRef, graph: Graph, tensors: list[Tensor | None], at: ast.Expr, ctx: Context
 ) -> list[Tensor | None] | None:
     """The arguments, those from outside included: the method at hand takes them and hands them down."""
-    assert ctx.graph is not None
     wanted = outside(graph)
     if not wanted:
         return tensors
     matched = _matched(part.path, graph, tensors, at, ctx)
     if matched is None:
         return None
-    names = [graph.name_of(value) for value in graph.inputs]
     return [
-        ctx.graph.outside(name, matched.result(wanted[name]), at.span) if name in wanted else tensor
-        for name, tensor in zip(names, tensors, strict=True)
+        _from_outside(name, matched.result(wanted[name]), at, ctx) if name in wanted else tensor
+        for name, tensor in zip(map(graph.name_of, graph.inputs), tensors, strict=True)
     ]
+
+
+def _from_outside(name: str, kind: TensorType, at: ast.Expr, ctx: Context) -> Tensor:
+    """The value of a flow that an injection asks for by name, else an argument."""
+    assert ctx.graph is not None
+    here = as_tensor_if_param(ctx.scope.find(name), ctx, at.span) if ctx.is_flow else None
+    return here if isinstance(here, Tensor) else ctx.graph.outside(name, kind, at.span)
 
 
 def _arguments(

@@ -113,6 +113,9 @@ class Context:
     graph: GraphBuilder | None = None
     encoder: "Callable[[object, Context, Span], object] | None" = None
     plan: Plan = EMPTY
+    is_flow: bool = (
+        False  # in a flow of the model, whose values go down to injections of their name
+    )
 
     def inside(self, scope: Scope) -> "Context":
         """The same place with other names."""

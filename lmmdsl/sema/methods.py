@@ -34,7 +34,7 @@ def elaborate_method(method: ast.Method, ctx: Context) -> Graph | None:
     """
     graph = GraphBuilder()
     scope = Scope(outer=ctx.scope)
-    inner = Context(ctx.state, scope, graph)
+    inner = Context(ctx.state, scope, graph, is_flow=ctx.is_flow)
     fresh: set[str] = set()
     for declared in method.inputs:
         _check_shadow(declared.name, declared.span, inner)

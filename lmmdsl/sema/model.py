@@ -301,11 +301,12 @@ class Models(Blocks):
     def flows(self, methods: list[ast.Method], ctx: Context) -> dict[str, Graph]:
         """Explicit flows, each a method of the model."""
         found: dict[str, Graph] = {}
+        flow = replace(ctx, graph=None, encoder=None, is_flow=True)
         for method in methods:
             if method.name in found:
                 first = found[method.name].span
                 ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=first))
-            elif graph := elaborate_method(method, replace(ctx, graph=None, encoder=None)):
+            elif graph := elaborate_method(method, flow):
                 found[method.name] = graph
         return found
 

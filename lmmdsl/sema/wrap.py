@@ -22,7 +22,7 @@ from lmmdsl.graph.ir import (
     Repeat,
     Value,
 )
-from lmmdsl.sema import calls, expr
+from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.context import Context, Thunk
@@ -74,6 +74,8 @@ class Wrapping:
             return None
         inner = Context(ctx.state, Scope(outer=scope), self.graph)
         given = self._inputs(inner.scope)
+        if not self._takes(inner):
+            return None
         self._outside_values(inner)
         called: object = None
         x: object = given[0]
@@ -137,6 +139,20 @@ class Wrapping:
             found.append(self.graph.input(name, kind, at))
             scope.names[name] = found[-1]
         return found
+
+    def _takes(self, ctx: Context) -> bool:
+        """Arguments that the injection declares; symbols of the part's own signature are the same in them."""
+        for declared in self.injection.item.takes:
+            assert isinstance(declared, ast.InputDecl)
+            if declared.name in ctx.scope.names:
+                part = f"`{self.base.block}` has an argument `{declared.name}` of its own"
+                self.injection.problem(part)
+                return False
+            kind = signature.tensor_type(declared.type, ctx, set())
+            if kind is None:
+                return False
+            ctx.scope.names[declared.name] = self.graph.outside(declared.name, kind, declared.span)
+        return True
 
     def _outside_values(self, ctx: Context) -> None:
         """Values of the model that the body names, and `sees` where it says who sees what."""

@@ -134,12 +134,15 @@ class SectionBuilder(Transformer[Any, Any]):
     def inject_where(self, meta: Meta, children: list[ast.SeesRule]) -> ast.SeesRule:
         return children[0]
 
+    def inject_takes(self, meta: Meta, children: list[ast.InputDecl]) -> tuple[ast.InputDecl, ...]:
+        return tuple(children)
+
     def inject_body(self, meta: Meta, children: list[Any]) -> ast.Inject:
-        verb, selector, on, *body, where = children
+        verb, selector, on, takes, *body, where = children
         token, rows = on or (None, None)
         return ast.Inject(
             span=self.at(meta), verb=verb, selector=selector, part=None, on=token, on_rows=rows,
-            body=tuple(body), where=where,
+            body=tuple(body), where=where, takes=takes or (),
         )  # fmt: skip
 
     def inject_part(self, meta: Meta, children: list[Any]) -> ast.Inject:

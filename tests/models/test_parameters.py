@@ -133,7 +133,7 @@ PARTS = [
     ("albef", None, "text.embeddings", 23_837_184),
     ("albef", None, "text.layers", 42_527_232),
     ("albef", None, "fusion", 56_710_656),
-    ("albef", None, "fusion.layers.0.cross", 2_363_904),
+    ("albef", None, "fusion.layers.0.attn.cross", 2_363_904),
     ("albef", None, "vision_proj", 196_864),
     ("albef", None, "text_proj", 196_864),
     ("albef", None, "itm_head", 1_538),

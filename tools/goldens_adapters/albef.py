@@ -20,11 +20,11 @@ SHOWN = """
     vision_features: [B, vision.tokens, vision.width], image_feat: [B, shared],
     text_embeds: [B, T, text.width], text_feat: [B, shared], multimodal_embeds: [B, T, text.width]
   ) {
-    seen = vision(image)
+    visual = vision(image)
     read = text(ids, keys)
-    left = seen[:, 0] |> vision_proj |> normalize
+    left = visual[:, 0] |> vision_proj |> normalize
     right = read[:, 0] |> text_proj |> normalize
-    return seen, left, read, right, fusion(read, keys, seen)
+    return visual, left, read, right, fusion(read, keys)
   }
 """
 
@@ -66,7 +66,7 @@ def vit_settings(vision: dict[str, Any]) -> dict[str, Any]:
 
 
 def bert_settings(text: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `Bert` and `BertFusion`, by path, for a `text` section."""
+    """Arguments of `Bert` and `BertLayers`, by path, for a `text` section."""
     demand(
         text,
         type="bert",

@@ -176,7 +176,7 @@ class Selector(Syntax):
 
 @node
 class Inject(Syntax):
-    """`inject [part] verb selector [on <token>[a:b]] [{ body }] [where ...]`."""
+    """`inject [part] verb selector [on <token>[a:b]] [(arguments)] [{ body }] [where ...]`."""
 
     verb: str
     selector: Selector
@@ -185,6 +185,7 @@ class Inject(Syntax):
     on_rows: tuple[Expr | None, Expr | None] | None
     body: tuple[Syntax, ...]  # parts, naming and statements
     where: SeesRule | None
+    takes: tuple[Syntax, ...] = ()  # `InputDecl`s that flows hand down
 
 
 @node

@@ -62,7 +62,7 @@ def test_several_flows_stand_in_frames_of_their_own():
     assert list(frames) == ["itc", "itm", "mlm"]
     assert "text_proj" in frames["itc"]
     assert "fusion" not in frames["itc"]
-    assert "BertCrossLayer" in frames["itm"]
+    assert "cross after layers" in frames["itm"]
     assert "before they meet" in frames["itc"]
     assert "256 x 256" in dot
 
