@@ -1,6 +1,7 @@
 """What adapters of golden cases compute themselves."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,9 +15,9 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 @pytest.fixture
 def adapters(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    from goldens_adapters import lora, mplug_owl, qwen_vl
+    from goldens_adapters import lora, mplug_owl, qwen_vl, visualglm
 
-    return {"lora": lora, "mplug_owl": mplug_owl, "qwen_vl": qwen_vl}
+    return {"lora": lora, "mplug_owl": mplug_owl, "qwen_vl": qwen_vl, "visualglm": visualglm}
 
 
 def test_ids_between_marks_become_placeholders(adapters):
@@ -26,6 +27,36 @@ def test_ids_between_marks_become_placeholders(adapters):
 
     row = [8, 1, -200, -200, 2, 1, -200, -200, 2]
     assert found.tolist() == [row, [8, 8, 8, 8, 8, 8, 1, -200, 2]]
+
+
+def test_padding_is_a_leading_run_and_counts_where_the_reference_counts_it(adapters):
+    glm = adapters["visualglm"]
+    ids = np.array([[3, 3, 7, 3, 104, 3], [7, 8, 9, 101, 104, 5]])
+    case = SimpleNamespace(inputs={})
+
+    real = glm.real_tokens(case, ids, 3)
+    places = np.array(
+        [[[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 2]], [[0, 1, 2, 3, 3, 3], [0, 0, 0, 0, 1, 2]]]
+    )
+    found = glm.with_padding(places, real)
+
+    assert real.tolist() == [[False, False, True, True, True, True], [True] * 6]
+    assert found[:, 0].tolist() == [[0, 1, 2, 3, 3, 3], [0, 1, 2, 3, 3, 3]]
+    assert found[:, 1].tolist() == places[:, 1].tolist()
+
+
+def test_prefix_sees_itself_and_padding_nothing(adapters):
+    real = np.array([[False, True, True, True, True]])
+
+    found = adapters["visualglm"].allowed(np.array([3]), real)
+
+    assert found[0].astype(int).tolist() == [
+        [0, 0, 0, 0, 0],
+        [0, 1, 1, 0, 0],
+        [0, 1, 1, 0, 0],
+        [0, 1, 1, 1, 0],
+        [0, 1, 1, 1, 1],
+    ]
 
 
 def test_loss_counts_text_alone(adapters):

@@ -133,6 +133,18 @@ def test_pieces_of_a_prompt_are_told_what_the_whole_is(both):
     np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, atol=1e-4)
 
 
+def test_a_cache_whose_ids_are_not_known_is_refused(both):
+    net, _ = both
+    ids, _ = map(torch.from_numpy, padded(["question"]))
+    cache = net.make_cache(10)
+    with torch.inference_mode():
+        facts = net.facts(ids, None, 5)
+        net.decode(net.embed(ids), attention_mask=None, cache=cache, **facts)
+
+        with pytest.raises(ValueError, match="ids of 0 of them"):
+            net(ids[:, :1], cache=cache)
+
+
 def test_a_package_that_counts_by_ids_wants_them(both):
     _, package = both
     ids, mask = padded(["question"])

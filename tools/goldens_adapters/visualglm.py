@@ -5,6 +5,7 @@ counts in the positions of the code that was published with the language model, 
 Axes: B batch, T tokens.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -215,6 +216,8 @@ def _model(case: Case) -> lmmdsl.Spec:
         vocab=token_settings(case.config("layout")) | {"image": PLACEHOLDER},
     )
     text = (whole.FOLDER / "visualglm_6b.lmm").read_text(encoding="utf-8")
+    # The images of a case are prepared, and need not be squares.
+    text = re.sub(r"\n  preprocess vision \{.*?\n  \}\n", "\n", text, flags=re.DOTALL)
     if images_of(case) is not None:
         text = add_flow(text, flow_text(case, "pixel_values", RESULTS, first=FIRST))
     return compile_text(text, settings)

@@ -22,7 +22,12 @@ GENAI_DECODER = "decoder_model_genai"
 def package_facts(
     program: Program, components: Sequence[Component], *, profile: str, dtype: str
 ) -> dict[str, Any]:
-    """Contents of `lmmdsl_package.json`."""
+    """Contents of `lmmdsl_package.json`.
+
+    Where there is a component `arrange`, run it at every step on the ids and the mask of all tokens so far; its
+    results are inputs of the decoder. Those that `per_row` names go in as they are, of the others the last entries
+    of the last axis, one per new token.
+    """
     slots = next((c.slots for c in components if c.slots), ())
     return {
         "format": FORMAT,

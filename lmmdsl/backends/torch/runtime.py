@@ -49,8 +49,15 @@ class KVCache:
         return keys[:, :, :end], values[:, :, :end]
 
     def remember(self, ids: Tensor) -> Tensor:
-        """Note the ids of new tokens `[B, T]`; gives those of all tokens `[B, S]`."""
-        if self.length and self._ids is not None:
+        """Note the ids of new tokens `[B, T]`; gives those of all tokens `[B, S]`.
+
+        Raises:
+            ValueError: tokens were stored whose ids were not noted.
+        """
+        known = 0 if self._ids is None else self._ids.shape[1]
+        if known < self.length:
+            raise ValueError(f"the cache holds {self.length} tokens, but ids of {known} of them")
+        if self._ids is not None and self.length:
             ids = torch.cat((self._ids[:, : self.length], ids), dim=1)
         self._ids = ids
         return ids
