@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lmmdsl.backends.torch.classes import ClassWriter, def_lines
-from lmmdsl.backends.torch.layout import docstring, quoted, statement
+from lmmdsl.backends.torch.layout import WIDTH, docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
 from lmmdsl.dims.expr import Dim
@@ -37,7 +37,6 @@ _FACTS = """
         \"\"\"What `decode` must know of the last tokens of `ids` `[B, S]`; `real` is 0 at padding.\"\"\"
         real = torch.ones_like(ids) if real is None else real  # [B, S]
         {names} = self.arrange(ids, real.bool())
-        return {{{items}}}
 """.strip("\n")
 
 
@@ -273,7 +272,10 @@ class RootWriter(ClassWriter):
             f"{quoted(name)}: {name}" + ("[..., -tokens:]" if kind.shape[-1] == _SEEN else "")
             for name, kind in types.items()
         ]
-        return ["", *_FACTS.format(names=names, items=", ".join(items)).splitlines()]
+        line = f"        return {{{', '.join(items)}}}"
+        broken = ["        return {", *(f"            {item}," for item in items), "        }"]
+        body = [line] if len(line) <= WIDTH else broken
+        return ["", *_FACTS.format(names=names).splitlines(), *body]
 
 
 def _constant(name: str, kind: str, value: object) -> list[str]:
