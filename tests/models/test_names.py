@@ -34,6 +34,7 @@ SAVED = [
     "flamingo-connector-a",
     "flamingo-xattn-a",
     "flamingo-sqrelu-a",
+    "flamingo-model-a",
     "albef-encoder-a",
     "albef-model-a",
     "albef-vqa-a",
@@ -191,9 +192,32 @@ EXPERTS_2 = {
     "model.vision.patch_embedding.position_embedding.weight": (9217, 1792),
 }
 EXPERT_TENSORS = 4 + 63 * 12 + 6 + 2 + 32 * 12 + 3
+OPEN_FLAMINGO = {
+    "vision_encoder.class_embedding": (1024,),
+    "vision_encoder.transformer.resblocks.23.attn.in_proj_weight": (3072, 1024),
+    "perceiver.latents": (64, 1024),
+    "perceiver.layers.5.0.to_q.weight": (512, 1024),
+    "perceiver.layers.5.0.to_kv.weight": (1024, 1024),
+    "perceiver.layers.5.1.0.weight": (1024,),
+    "perceiver.layers.5.1.1.weight": (4096, 1024),
+    "perceiver.norm.bias": (1024,),
+    "lang_encoder.transformer.wte.weight": (50280, 4096),
+    "lang_encoder.transformer.blocks.30.decoder_layer.norm_1.weight": (4096,),
+    "lang_encoder.transformer.blocks.31.decoder_layer.attn.Wqkv.weight": (12288, 4096),
+    "lang_encoder.transformer.blocks.31.gated_cross_attn_layer.attn_gate": (1,),
+    "lang_encoder.transformer.blocks.3.gated_cross_attn_layer.attn.to_kv.weight": (1024, 1024),
+    "lang_encoder.transformer.blocks.3.gated_cross_attn_layer.ff.1.weight": (16384, 4096),
+    "lang_encoder.transformer.norm_f.weight": (4096,),
+}
 # Per spec and scheme: how many tensors the published checkpoint has, and some of them.
 PUBLISHED = [
     ("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL),
+    (
+        "open_flamingo",
+        "open",
+        5 + 24 * 12 + 1 + 6 * 11 + 2 + 2 + 32 * 6 + 8 * 11,
+        OPEN_FLAMINGO,
+    ),
     ("minigpt_v2", "lavis", EVA + 2 + 2 + 32 * (9 + 4) + 3, MINIGPT),
     (
         "internlm_xcomposer_vl",

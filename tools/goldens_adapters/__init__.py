@@ -19,6 +19,7 @@ from goldens_adapters import (
     llava,
     minigpt4,
     mplug_owl,
+    open_flamingo,
     opt,
     qformer,
     qwen_vl,
@@ -43,6 +44,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     flamingo,
     albef,
     visualglm,
+    open_flamingo,
 )
 
 

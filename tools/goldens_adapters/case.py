@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 Array = np.ndarray
@@ -57,6 +58,11 @@ class Case:
     def config(self, section: str) -> dict[str, Any]:
         """Sizes of one part of the system."""
         return dict(self.facts["config"].get(section, {}))
+
+    def weights_shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one of the reference's weights."""
+        with safe_open(self.weights, "np") as file:
+            return tuple(file.get_slice(name).get_shape())
 
     def tolerance(self, output: str) -> tuple[float, float]:
         """Absolute and relative tolerance of an output."""

@@ -40,9 +40,18 @@ class Runner(Protocol):
         """Ids [B, T], with features [I, N, D] at the placeholders, to embeddings [B, T, D]."""
 
     def decode(
-        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+        self,
+        embeds: Array,
+        mask: Array,
+        taps: Taps,
+        *,
+        ids: Array | None = None,
+        features: Array | None = None,
     ) -> Outputs:
-        """Embeddings [B, T, D], mask and (where facts follow from them) ids [B, T] to `logits` [B, T, V]."""
+        """Embeddings [B, T, D], mask and (where facts follow from them) ids [B, T] to `logits` [B, T, V].
+
+        Layers that read images take their features [I, N, D].
+        """
 
     def facts(self, ids: Array, mask: Array) -> Outputs:
         """What decoding is told of tokens [B, T], by name."""
@@ -122,11 +131,19 @@ class TorchRunner:
         return result.numpy()
 
     def decode(
-        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+        self,
+        embeds: Array,
+        mask: Array,
+        taps: Taps,
+        *,
+        ids: Array | None = None,
+        features: Array | None = None,
     ) -> Outputs:
         """See `Runner`."""
         inputs = {"inputs_embeds": embeds, "attention_mask": mask.astype(bool)}
         inputs |= {"position_ids": positions_of(mask)} if ids is None else self.facts(ids, mask)
+        if features is not None:
+            inputs[self.net.FEATURES] = features
         hidden, seen = self._call("decode", inputs, taps)
         logits, _ = self._call("logits", {"hidden": hidden.numpy()}, {})
         return {"logits": logits.numpy(), **seen}
@@ -184,11 +201,18 @@ class OnnxRunner:
         return self._package.embed(ids, flat)
 
     def decode(
-        self, embeds: Array, mask: Array, taps: Taps, *, ids: Array | None = None
+        self,
+        embeds: Array,
+        mask: Array,
+        taps: Taps,
+        *,
+        ids: Array | None = None,
+        features: Array | None = None,
     ) -> Outputs:
         """See `Runner`."""
         mask = mask.astype(np.int64)
-        logits, cache = self._package.decode(embeds, mask, ids=ids, keep=0)
+        flat = None if features is None else features.reshape(-1, features.shape[-1])
+        logits, cache = self._package.decode(embeds, mask, ids=ids, features=flat, keep=0)
         past = {
             name.replace("present", "past_key_values"): value[:, :, :0]
             for name, value in cache.items()
@@ -199,6 +223,8 @@ class OnnxRunner:
             "num_logits_to_keep": np.array(0, np.int64),
             **self._package.arrange(ids, mask),
         }
+        if features is not None:
+            feeds["image_features"] = flat
         return {"logits": logits} | self._tapped("decoder_model_merged", feeds | past, taps)
 
     def facts(self, ids: Array, mask: Array) -> Outputs:
