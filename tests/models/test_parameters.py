@@ -132,7 +132,12 @@ PARTS = [
     ("open_flamingo", None, "resampler", 63_019_008),
     ("open_flamingo", None, "llm", 1_115_815_952 + 6_648_664_064),
     ("open_flamingo", None, "llm.layers.3.xattn", 139_476_994),
-    ("open_flamingo", None, "", 8_131_465_232 - 1024 * 770),  # less what only contrastive training reads
+    (
+        "open_flamingo",
+        None,
+        "",
+        8_131_465_232 - 1024 * 770,
+    ),  # less what only contrastive training reads
     ("flamingo", None, "vision", 435_286_116),
     ("flamingo", None, "resampler", 188_912_640 + 3072 * 1536),
     ("flamingo", None, "llm.layers.77.xattn", 696_287_234),
