@@ -346,7 +346,7 @@ def _marked_rows(marks: Marks, expression: ast.IndexExpr, ctx: Context) -> objec
     if len(numbers) < len(picked):
         return POISON
     start = numbers[0] if numbers else 0
-    return marks.pick(start, start + len(numbers))
+    return marks.pick(start, start + len(numbers), expression.span)
 
 
 def comprehension(expression: ast.Comprehension, ctx: Context) -> object:

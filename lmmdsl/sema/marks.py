@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from lmmdsl.diag.codes.layout import UnknownToken
-from lmmdsl.diag.codes.types import WrongKind
+from lmmdsl.diag.codes.types import BadValue, WrongKind
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.program import Vocab
 from lmmdsl.sema import calls
@@ -66,23 +66,31 @@ class Marker:
             same = self.apply("equal", self.ids, number, at=at)
             rows = self._rows.get(token, Dim.of(1))
             count = rows.value if rows.is_const else None
-            pick = partial(self.rows, token, at=at)
+            pick = partial(self.rows, token)
             assert isinstance(same, Tensor)
             self._made["marks", token] = Marks(same.value, same.type, token, count, pick)
         return self._made["marks", token]
 
     def rows(self, token: str, start: int, stop: int, at: Span) -> object:
-        """Rows `start` to `stop - 1` of every image: bool `[B, S]`."""
+        """Rows `start` to `stop - 1` of every image: bool `[B, S]`.
+
+        Reports:
+            E0303 for rows whose number is not known, E0307 when they are none.
+        """
         marks = self.marks(token, at)
         if not isinstance(marks, Marks) or (start, stop) == (0, marks.rows):
             return marks
-        row = self.apply("remainder", self._before(marks, at), self._size(marks, at), at=at)
+        size = self._size(marks, at)
+        if start >= stop and isinstance(size, Dim):
+            what, problem = f"a choice from the {size} rows of `{token}`", "is empty"
+            self.ctx.sink.add(BadValue(at=at, what=what, problem=problem))
+            return POISON
+        row = self.apply("remainder", self._before(marks, at), size, at=at)
+        bounds = [("greater_equal", start)] * (start > 0) + [("less", stop)] * (stop != marks.rows)
         inside: object = marks
-        for name, bound in (("greater_equal", start), ("less", stop)):
-            if bound not in (0, marks.rows):
-                inside = self.apply(
-                    "logical_and", inside, self.apply(name, row, Dim.of(bound), at=at), at=at
-                )
+        for name, bound in bounds:
+            chosen = self.apply(name, row, Dim.of(bound), at=at)
+            inside = self.apply("logical_and", inside, chosen, at=at)
         return inside
 
     def last(self, token: str, at: Span) -> object:

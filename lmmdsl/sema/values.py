@@ -116,7 +116,7 @@ class Marks(Tensor):
 
     token: str
     rows: int | None  # of one span; None where only the running model knows
-    pick: "Callable[[int, int], object]"
+    pick: "Callable[[int, int, Span], object]"
 
 
 @dataclass(frozen=True, slots=True)
