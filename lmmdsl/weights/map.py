@@ -183,6 +183,10 @@ class _Composer:
                 return None
             self.ignored |= dict.fromkeys(join(n, t) for n in place.names for t in table.ignored)
             self._step(place, table)
+        if (
+            self.scheme is None
+        ):  # a module's own names go through wrappers; files of the model without them load, too
+            place.names = tuple(dict.fromkeys((".".join(path), *place.names)))
         return self._finish(place, param)
 
     def _table(self, definition: Definition, scheme: str | None) -> Table | None:
