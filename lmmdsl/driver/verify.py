@@ -90,7 +90,7 @@ def _batch(prompts: list[Prompt]) -> Prompt:
 
 def _compare_encoder(pair: Pair, images: int) -> Comparison:
     pixels = pair.pixels(images)
-    ours = pair.net.encode(torch.from_numpy(pixels)).flatten(0, 1)
+    ours = pair.net.encode(torch.from_numpy(pixels)).flatten(0, -2)
     name = f"encode, {images} image{'s' if images > 1 else ''}"
     return compare(
         name, ours, pair.package.encode(pixels), method="encode", inputs={"pixel_values": pixels}
@@ -102,7 +102,7 @@ def _compare_parts(pair: Pair, prompt: Prompt) -> Iterator[Comparison]:
     features = _features(pair, prompt)
     given = (features,) if pair.splices else ()
     embeds = pair.net.embed(torch.from_numpy(prompt.ids), *given)
-    flat = None if features is None else features.flatten(0, 1).numpy()
+    flat = None if features is None else features.flatten(0, -2).numpy()
     inputs = {"input_ids": prompt.ids} | (
         {} if features is None else {"features": features.numpy()}
     )

@@ -68,6 +68,10 @@ class Pair:
 
     def visual(self, images: int) -> list[int]:
         """What stands for so many images in a prompt."""
+        if self.image and self.image.row_end:
+            rows, columns = self.net.encode(torch.from_numpy(self.pixels(1))).shape[1:3]
+            row = [self.image.token.id] * columns + [self.image.row_end.id]
+            return row * rows * images
         if self.image:
             return [self.image.token.id] * (self.image_tokens() * images if images else 0)
         seen = next((item.seen for item in self.program.injections if item.seen), None)
@@ -138,9 +142,13 @@ def compare(
 
 
 def random_value(random: np.random.Generator, kind: TensorType, sizes: Mapping[str, int]) -> Array:
-    """A random value of a type; run-time sizes are as given, else `SIDE`."""
+    """A random value of a type; run-time sizes are as given, else `SIDE` pixels, or 2, 3, ... patches."""
     axes = [axis for axis in kind.shape if not isinstance(axis, Rest)]
-    shape = [axis.evaluate({s: sizes.get(s, SIDE) for s in axis.symbols()}) for axis in axes]
+    known = dict(sizes)
+    for axis in axes:
+        for symbol in sorted(axis.symbols() - known.keys()):
+            known[symbol] = SIDE if str(axis) == symbol else 2 + len(known) - len(sizes)
+    shape = [axis.evaluate(known) for axis in axes]
     return random.standard_normal(shape).astype(np.float32)
 
 

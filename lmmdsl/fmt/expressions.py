@@ -153,8 +153,10 @@ class Expressions:
         return (self.doc(opening), self.joined(words, " "), self.doc(closing))
 
     def _span_segment(self, node: Branch) -> Doc:
-        opening, name, equals, value, closing = map(self.doc, node.children)
-        return (opening, name, " ", equals, " ", value, closing)
+        opening, name, equals, value, *rows, closing = map(self.doc, node.children)
+        comma, *words = rows or ("",)
+        ends = tuple(piece for word in words for piece in (" ", word))
+        return (opening, name, " ", equals, " ", value, comma, *ends, closing)
 
     def _repeat_segment(self, node: Branch) -> Doc:
         opening, *segments, closing, star = map(self.doc, node.children)

@@ -33,11 +33,21 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A visual span: `tokens` positions per image, each written as the placeholder `token`."""
+    """A visual span: `tokens` positions per image, each written as the placeholder `token`.
+
+    Where the value is a `grid` of rows and columns, every row ends with one more token, `row_end`.
+    """
 
     token: Token
     tokens: Dim
     value: str  # the model value that fills it, as written
+    grid: tuple[Dim, Dim] | None = None
+    row_end: Token | None = None
+
+    @property
+    def filled(self) -> Dim:
+        """Positions per image that visual rows fill."""
+        return self.tokens if self.grid is None else self.grid[0] * self.grid[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,8 +90,9 @@ def _flat(segments: tuple[Segment, ...]) -> Iterator[Entry]:
                 yield Entry("text", text)
             case Token(name, number):
                 yield Entry("token", name, number, Dim.of(1))
-            case Image(token, tokens, value):
-                yield Entry("image", token.name, token.id, tokens, value)
+            case Image(token, tokens, value, _, end):
+                name = f"{token.name}* {end.name}" if end else token.name
+                yield Entry("image", name, token.id, tokens, value)
             case Slot(name, loss, limit):
                 yield Entry("slot", name, is_loss=loss, limit=limit)
             case Group(inner):

@@ -67,7 +67,7 @@ class Arrange:
     def __init__(self, vocab: Vocab, layouts: Iterable[Layout], at: Span, ctx: Context) -> None:
         self._layouts = {layout.name: layout for layout in layouts}
         segments = (s for layout in self._layouts.values() for s in flat(layout.segments))
-        rows = {s.token.name: s.tokens for s in segments if isinstance(s, Image)}
+        rows = {s.token.name: s.filled for s in segments if isinstance(s, Image)}
         self._marker = Marker(vocab, rows, at, ctx)
         self._sink = ctx.sink
         self._facts: dict[str, Tensor] = {}  # by argument

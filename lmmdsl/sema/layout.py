@@ -177,12 +177,7 @@ def _segment(
         case ast.TextSegment(text=text):
             return Text(text)
         case ast.TokenSegment(name=name):
-            if name not in vocab.tokens:
-                ctx.sink.add(
-                    UnknownToken(at=source.span, name=name, candidates=tuple(vocab.tokens))
-                )
-                return None
-            return Token(name, vocab.tokens[name])
+            return _named(name, source.span, vocab, ctx)
         case ast.SlotSegment():
             return _slot(source, ctx)
         case ast.RepeatSegment(segments=inner):
@@ -224,7 +219,8 @@ def _image(
     value = calls.as_value(expr.evaluate(source.value, ctx), ctx, source.value.span)
     if isinstance(value, Poison):
         return None
-    if not isinstance(value, Tensor) or len(value.type.shape) != 3:
+    rank = 4 if source.row_end else 3
+    if not isinstance(value, Tensor) or len(value.type.shape) != rank:
         found = str(value.type) if isinstance(value, Tensor) else describe(value)
         ctx.sink.add(NotVisual(at=source.value.span, found=found))
         return None
@@ -233,15 +229,26 @@ def _image(
         return None
     number = vocab.tokens[source.name]
     splices.append(Splice(value, number, source.span))
-    tokens = value.type.shape[1]
-    if not isinstance(tokens, Dim):
+    token, text = Token(source.name, number), source.value.span.text
+    counted = [axis for axis in value.type.shape[1:-1] if isinstance(axis, Dim)]
+    if len(counted) != rank - 2:
+        found = str(value.type)
         ctx.sink.add(
-            WrongKind(
-                at=source.span, what="the visual tokens", wanted="a counted axis", found=str(tokens)
-            )
+            WrongKind(at=source.span, what="the visual tokens", wanted="counted axes", found=found)
         )
         return None
-    return Image(Token(source.name, number), tokens, source.value.span.text)
+    if source.row_end is None:
+        return Image(token, counted[0], text)
+    end = _named(source.row_end, source.span, vocab, ctx)
+    rows, columns = counted
+    return Image(token, rows * (columns + 1), text, (rows, columns), end) if end else None
+
+
+def _named(name: str, at: Span, vocab: Vocab, ctx: Context) -> Token | None:
+    if name not in vocab.tokens:
+        ctx.sink.add(UnknownToken(at=at, name=name, candidates=tuple(vocab.tokens)))
+        return None
+    return Token(name, vocab.tokens[name])
 
 
 def _check_context(layout: Layout, room: Room, at: Span, ctx: Context) -> None:

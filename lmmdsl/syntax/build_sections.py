@@ -62,7 +62,10 @@ class SectionBuilder(Transformer[Any, Any]):
         return ast.TokenSegment(span=self.at(meta), name=str(children[0]))
 
     def span_segment(self, meta: Meta, children: list[Any]) -> ast.SpanSegment:
-        return ast.SpanSegment(span=self.at(meta), name=f"<{children[0]}>", value=children[1])
+        name, value, end = children
+        return ast.SpanSegment(
+            span=self.at(meta), name=f"<{name}>", value=value, row_end=str(end) if end else None
+        )
 
     def slot_segment(self, meta: Meta, children: list[Any]) -> ast.SlotSegment:
         name, mark, key, value = children

@@ -16,6 +16,7 @@ SAVED = [
     "mplug_owl-connector-a",
     "mplug_owl-model-a",
     "internlm_7b-llm-a",
+    "fuyu-model-a",
     "cogvlm-encoder-a",
     "cogvlm-model-a",
     "cogvlm_hf-model-a",
@@ -161,6 +162,14 @@ ALBEF_VQA = {
     "text_decoder.bert.embeddings.position_embeddings.weight": (512, 768),
     "text_decoder.cls.predictions.transform.dense.weight": (768, 768),
 }
+FUYU = {
+    "vision_embed_tokens.weight": (4096, 2700),
+    "language_model.model.embed_tokens.weight": (262144, 4096),
+    "language_model.model.layers.35.self_attn.query_key_value.weight": (12288, 4096),
+    "language_model.model.layers.35.self_attn.q_layernorm.bias": (64,),
+    "language_model.model.final_layernorm.bias": (4096,),
+    "language_model.lm_head.weight": (262144, 4096),
+}
 EXPERTS = {
     "model.embed_tokens.weight": (32000, 4096),
     "model.layers.31.input_layernorm.weight": (4096,),
@@ -225,6 +234,7 @@ PUBLISHED = [
         EVA + 2 + 1 + 2 + 12 * 16 + 6 * 10 + 2 + 2 + 32 * (9 + 4 + 8) + 3,
         XCOMPOSER,
     ),
+    ("fuyu_8b", "hf", 2 + 1 + 36 * 16 + 2 + 1, FUYU),
     ("cogvlm", "hf", EXPERT_TENSORS, EXPERTS),
     ("cogvlm", "sat", EXPERT_TENSORS, EXPERTS_SAT),
     ("cogvlm2", "hf", EXPERT_TENSORS + 2 + 32, EXPERTS_2),

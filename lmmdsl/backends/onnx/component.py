@@ -190,8 +190,7 @@ def vision_component(root: Definition, options: Options) -> Component:
     """`pixel_values` to `image_features`, flat over images."""
     main = MainGraph(root, options)
     (value,), ((_, kind),) = main.method("encode"), main.results("encode")
-    flat = TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), *kind.shape[2:]))
-    rows = [-1, *(size.value for size in kind.shape[2:] if isinstance(size, Dim))]
+    flat, rows = _flat(kind), [-1, *_sizes(kind.shape[-1:])]
     main.output("image_features", main.node("Reshape", value, main.scope.integers(rows)), flat)
     return main.component("vision_encoder")
 
@@ -210,12 +209,19 @@ def embed_component(root: Definition, options: Options) -> Component:
 
 
 def _features(main: MainGraph, kind: TensorType) -> str:
-    sizes = [size.value for size in kind.shape[1:] if isinstance(size, Dim)]
-    flat = TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), *kind.shape[2:]))
-    name = main.input("image_features", flat)
+    name = main.input("image_features", _flat(kind))
+    sizes = _sizes(kind.shape[1:])  # where images may have any size, every row is one by itself
     images = main.node("Reshape", name, main.scope.integers([-1, *sizes]))
     main.scope.measure(images, kind)
     return images
+
+
+def _flat(kind: TensorType) -> TensorType:
+    return TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), kind.shape[-1]))
+
+
+def _sizes(shape: Sequence[Axis]) -> list[int]:
+    return [size.value if isinstance(size, Dim) and size.is_const else 1 for size in shape]
 
 
 def decoder_component(root: Definition, options: Options) -> Component:

@@ -96,12 +96,14 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    size = image.tokens
-    return {
+    facts = {
         "placeholder": image.token.name,
         "id": image.token.id,
-        "tokens": size.value if size.is_const else str(size),
+        "tokens": _plain(image.tokens),
     }
+    if image.row_end is not None:
+        facts |= {"rows": _plain(image.grid), "row_end": image.row_end.id}
+    return facts
 
 
 def _images(program: Program) -> list[Image]:

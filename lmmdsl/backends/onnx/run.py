@@ -39,8 +39,10 @@ class Package:
         names = [item.name for item in session.get_outputs()]
         return dict(zip(names, session.run(names, given), strict=True))
 
-    def encode(self, pixels: Array) -> Array:
-        """Images [I, C, H, W] to features [tokens, width]."""
+    def encode(self, pixels: Array | list[Array]) -> Array:
+        """Images [I, C, H, W], or a list of them where sizes may differ, to features [tokens, width]."""
+        if isinstance(pixels, list):
+            return np.concatenate([self.encode(images) for images in pixels])
         pixels = np.asarray(pixels, self.float)
         return self.run("vision_encoder", {"pixel_values": pixels})["image_features"]
 

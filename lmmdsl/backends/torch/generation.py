@@ -334,6 +334,21 @@ def recall(
     return features
 
 
+def encode_all(
+    encode: Callable[[Tensor], Tensor], images: Tensor | list[Tensor], dtype: torch.dtype
+) -> Tensor:
+    """Features of images `[I, C, H, W]`, or of a list of them where sizes may differ.
+
+    Returns:
+        What `encode` gives; of a list all rows one behind the other, `[1, ..., rows, D]`.
+    """
+    if isinstance(images, Tensor):
+        return encode(images.to(dtype))
+    each = [encode(image.to(dtype)) for image in images]
+    rows = torch.cat([features.flatten(0, -2) for features in each])  # [rows, D]
+    return rows.view(*(1,) * (each[0].dim() - 2), *rows.shape)
+
+
 def require_size(pixel_values: Tensor, size: tuple[int, ...]) -> None:
     """Refuse images `[I, C, H, W]` of another size than the encoder takes.
 

@@ -149,9 +149,10 @@ class RootWriter(ClassWriter):
         encode = self.definition.methods.get("encode")
         images = [encode.name_of(value) for value in encode.inputs] if encode else []
         optional = [*images, "attention_mask", "position_ids"]
+        kinds = {images[0]: "Tensor | list[Tensor] | None"} if encode and self._any_size(images) else {}
         arguments = [
             "input_ids: Tensor",
-            *(f"{name}: Tensor | None = None" for name in optional),
+            *(f"{name}: {kinds.get(name, 'Tensor | None')} = None" for name in optional),
             "cache: KVCache | None = None",
             "logits_to_keep: int = 0",
         ]
@@ -182,6 +183,11 @@ class RootWriter(ClassWriter):
         graph = self.definition.methods[method]
         return shape_text(graph.type_of(graph.inputs[place]))
 
+    def _any_size(self, images: list[str]) -> bool:
+        """Whether the images of one call may differ in size, and so come as a list."""
+        tokens = self._type("encode").shape[1:-1]
+        return len(images) == 1 and not all(isinstance(n, Dim) and n.is_const for n in tokens)
+
     def _size_check(self, place: int, name: str) -> list[str]:
         """A check of the images, where the encoder takes one size only."""
         graph = self.definition.methods["encode"]
@@ -201,6 +207,9 @@ class RootWriter(ClassWriter):
         embed = "self.embed(input_ids, features)" if spliced else "self.embed(input_ids)"
         if images:
             call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
+            if self._any_size(images):
+                self.helpers.add("encode_all")
+                call = f"encode_all(self.encode, {images[0]}, self.dtype)"
             lines += ["        features = None", f"        if {images[0]} is not None:"]
             lines += [
                 line for place, name in enumerate(images) for line in self._size_check(place, name)

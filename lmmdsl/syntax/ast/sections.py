@@ -98,10 +98,11 @@ class TokenSegment(Syntax):
 
 @node
 class SpanSegment(Syntax):
-    """`<image = visual>`: positions that a value fills."""
+    """`<image = visual>`: positions that a value fills; `, rows <newline>` ends every row of a grid with a token."""
 
     name: str
     value: Expr
+    row_end: str | None = None
 
 
 @node
