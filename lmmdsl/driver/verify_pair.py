@@ -70,8 +70,8 @@ class Pair:
         """What stands for so many images in a prompt."""
         if self.image and self.image.row_end:
             rows, columns = self.net.encode(torch.from_numpy(self.pixels(1))).shape[1:3]
-            row = [self.image.token.id] * columns + [self.image.row_end.id]
-            return row * rows * images
+            row = [self.image.token.id] * int(columns) + [self.image.row_end.id]
+            return row * int(rows) * images
         if self.image:
             return [self.image.token.id] * (self.image_tokens() * images if images else 0)
         seen = next((item.seen for item in self.program.injections if item.seen), None)

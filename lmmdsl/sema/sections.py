@@ -16,7 +16,18 @@ from lmmdsl.sema.select import near_misses, select
 from lmmdsl.sema.values import OpRef, Poison, Scope
 from lmmdsl.syntax import ast
 
-PREPROCESS = ("resize", "fit", "multiple", "crop", "pad", "mean", "std", "filter", "rescale", "color")
+PREPROCESS = (
+    "resize",
+    "fit",
+    "multiple",
+    "crop",
+    "pad",
+    "mean",
+    "std",
+    "filter",
+    "rescale",
+    "color",
+)
 WORDS = (
     "center", "none", "bicubic", "bilinear", "nearest", "lanczos", "square", "shortest", "mean_color", "rgb",
 )  # fmt: skip

@@ -69,7 +69,12 @@ model Golden {{
         vision={"patch_size": connector["patch_size"], "channels": connector["channels"]},
         llm=llm_settings(case),
     )
-    ids = {"speaker": "image_token_id", "newline": "newline_token_id", "bos": "bos_id", "pad": "pad_id"}
+    ids = {
+        "speaker": "image_token_id",
+        "newline": "newline_token_id",
+        "bos": "bos_id",
+        "pad": "pad_id",
+    }
     settings |= {f"vocab.{name}": layout[key] for name, key in ids.items() if key in layout}
     others = ("end", "answer", "box", "/box", "point", "/point")  # they stand in the case's ids
     free = [i for i in range(case.config("llm")["vocab"]) if i not in settings.values()]

@@ -149,7 +149,9 @@ class RootWriter(ClassWriter):
         encode = self.definition.methods.get("encode")
         images = [encode.name_of(value) for value in encode.inputs] if encode else []
         optional = [*images, "attention_mask", "position_ids"]
-        kinds = {images[0]: "Tensor | list[Tensor] | None"} if encode and self._any_size(images) else {}
+        kinds = (
+            {images[0]: "Tensor | list[Tensor] | None"} if encode and self._any_size(images) else {}
+        )
         arguments = [
             "input_ids: Tensor",
             *(f"{name}: {kinds.get(name, 'Tensor | None')} = None" for name in optional),
