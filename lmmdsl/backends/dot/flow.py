@@ -1,6 +1,6 @@
 """Levels `part` and `block`: the dataflow of one definition.
 
-Level `part` opens the parts and stacks one level deep, each in a frame; level `block` shows every operation of the
+Level `part` opens the parts and stacks one level deep, each in a frame, but for very long ones; level `block` shows every operation of the
 definition itself and keeps its parts closed.
 """
 
@@ -53,6 +53,7 @@ def draw_flow(definition: Definition, title: str, *, tone: str, depth: int) -> F
 
 
 CACHED = "key/value cache"
+MOST_STEPS = 40  # of a part inside another: what is longer stays closed
 
 
 @dataclass
@@ -108,7 +109,7 @@ class _Body:
     def _node(self, index: int, node: Node) -> None:
         name = f"{self.prefix}{index}"
         inner = self._inner(node)
-        if inner is not None:
+        if inner is not None and len(inner[1].nodes) <= MOST_STEPS:
             self._open(index, node, *inner)
             return
         self._add(self._box(name, node))

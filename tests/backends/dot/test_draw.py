@@ -117,6 +117,13 @@ def test_part_level_opens_stacks_once():
     assert "23 × PreNormLayer" in _texts(dot)
 
 
+def test_part_level_keeps_what_is_very_long_closed():
+    texts = _texts(draw(shipped("flamingo"), level="part", part="vision"))
+
+    assert {"stages.0", "blocks.6", "stages.2"} <= set(texts)
+    assert "blocks.7" not in texts
+
+
 def test_block_level_shows_every_operation():
     program = shipped("llava_v1_5", "7b")
     graph = (
