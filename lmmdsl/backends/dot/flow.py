@@ -1,7 +1,7 @@
 """Levels `part` and `block`: the dataflow of one definition.
 
-Level `part` opens the parts and stacks one level deep, each in a frame, but for very long ones; level `block` shows every operation of the
-definition itself and keeps its parts closed.
+Level `part` opens the parts and stacks one level deep, each in a frame, but for very long ones; level `block` shows
+every operation of the definition itself and keeps its parts closed.
 """
 
 from dataclasses import dataclass, field, replace
