@@ -128,6 +128,29 @@ class Caches:
                 return ()
 
 
+STEP, SEEN = (
+    "T",
+    "S",
+)  # the symbols of a flow that goes on: tokens of this step, tokens so far and now
+
+
+def new_tokens(graph: Graph) -> tuple[Value, int] | None:
+    """An input of a flow that goes on step by step, and its axis T; None for a flow that does not."""
+    found = [
+        (value, axis, str(size))
+        for value in graph.inputs
+        for axis, size in enumerate(graph.type_of(value).shape)
+    ]
+    if SEEN not in {size for _, _, size in found}:
+        return None
+    return next(((value, axis) for value, axis, size in found if size == STEP), None)
+
+
+def goes_on(root: Definition, method: str) -> bool:
+    """Whether a method may be called step by step, with what it keeps of earlier tokens."""
+    return new_tokens(root.methods[method]) is not None and bool(Caches().of(root, method))
+
+
 def is_cached(node: Node) -> bool:
     """Whether a node is an attention that keeps its keys and values."""
     return isinstance(node.payload, Apply) and bool(getattr(node.payload.op, "cache", False))

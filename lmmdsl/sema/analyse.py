@@ -208,10 +208,11 @@ class Analysis:
         self.injections = [Injection(item, plain) for item in self.items(ast.Inject)]
         errors = self.sink.errors
         plan = make_plan(self.injections, tree)
-        if not self.sink.has_errors:
+        self.whole = not self.sink.has_errors
+        if self.whole:
             self._begin(plain.state, plan)
             body = self._body()
-        self.whole = errors == self.sink.errors
+            self.whole = errors == self.sink.errors
         return body
 
     def _preprocess(self, body: Body) -> Mapping[str, Mapping[str, object]]:

@@ -146,3 +146,88 @@ def test_a_text_without_its_image_scores_otherwise():
         first, second = (net.mlm(torch.randn(2, 3, 40, 24), ids, keys) for _ in range(2))
 
     assert (first - second).abs().max() > 0.01
+
+
+def start(net, questions):
+    """States of questions of several lengths, and which of their tokens are real."""
+    keys = lengths(*questions)
+    image, ids = torch.randn(len(questions), 3, 24, 32), torch.randint(0, 59, keys.shape)
+    return net.ask(image, ids, keys), keys
+
+
+def greedy(step, states, question, *, cached):
+    """Six most likely words after [CLS], given all words so far or only the last one at each step."""
+    ids = torch.full((len(states), 1), 2)
+    for _ in range(6):
+        new = ids[:, -1:] if cached else ids
+        keys = torch.ones(ids.shape, dtype=torch.bool)
+        logits = step(new, keys, states, question)
+        ids = torch.cat((ids, logits[:, -1:].argmax(-1)), dim=1)
+    return ids
+
+
+class OnnxSteps:
+    """The answer graph of a package, called step by step."""
+
+    def __init__(self, package, *, cached):
+        self.package, self.cached, self.past = package, cached, {}
+
+    def __call__(self, ids, keys, states, question):
+        """Logits of the ids of a step; they go on where the last ones ended if a cache is kept."""
+        inputs = {"ids": ids, "keys": keys, "states": states, "question": question}
+        feeds = {name: value.numpy() for name, value in inputs.items()}
+        results = self.package.run("answer", {**feeds, **self.past})
+        if self.cached:
+            kept = {name: value for name, value in results.items() if name.startswith("present.")}
+            self.past = {n.replace("present", "past_key_values"): v for n, v in kept.items()}
+        return torch.from_numpy(results["logits"])
+
+
+def make_lively(net):
+    """Random matrices, small but for words and places: else each word of an answer is the same."""
+    for path, param in net.named_parameters():
+        if param.dim() > 1:
+            torch.nn.init.normal_(param, std=1.0 if "embeddings" in path else 0.2)
+
+
+def test_answers_with_cache_equal_those_without_on_both_backends(tmp_path):
+    torch.manual_seed(5)
+    spec = lmmdsl.load(SPECS / "albef_vqa.lmm", variant="tiny")
+    net = spec.to_torch().eval()
+    make_lively(net)
+    lmmdsl.save_weights(net, tmp_path / "weights.safetensors", naming="albef")
+    spec.to_onnx(tmp_path / "onnx", weights=tmp_path / "weights.safetensors", naming="albef")
+    package = Package(tmp_path / "onnx")
+
+    with torch.inference_mode():
+        states, question = start(net, (7, 3, 5))
+        cache = net.make_cache(8)
+        wanted = greedy(net.answer, states, question, cached=False)
+        found = [
+            greedy(lambda *given: net.answer(*given, cache), states, question, cached=True),
+            greedy(OnnxSteps(package, cached=True), states, question, cached=True),
+            greedy(OnnxSteps(package, cached=False), states, question, cached=False),
+        ]
+
+    assert cache.length == 6
+    assert len(wanted.unique()) > 3  # it says something
+    assert all(torch.equal(ids, wanted) for ids in found)
+
+
+def test_an_answer_sees_neither_padding_of_the_question_nor_later_words():
+    torch.manual_seed(6)
+    net = lmmdsl.load(SPECS / "albef_vqa.lmm", variant="tiny").to_torch().eval()
+    make_lively(net)
+    ids = torch.randint(0, 59, (2, 4))
+    keys = torch.ones(2, 4, dtype=torch.bool)
+
+    with torch.inference_mode():
+        states, question = start(net, (6, 3))
+        whole = net.answer(ids, keys, states, question)
+        garbled = torch.where(question[..., None], states, torch.randn_like(states))
+        changed = ids.clone()
+        changed[:, 2:] = (changed[:, 2:] + 1) % 59
+        same = net.answer(changed, keys, garbled, question)
+
+    assert torch.allclose(whole[:, :2], same[:, :2], atol=1e-5)
+    assert not torch.allclose(whole[:, 2:], same[:, 2:], atol=1e-2)

@@ -23,6 +23,7 @@ from lmmdsl.backends.onnx.component import (
 )
 from lmmdsl.backends.onnx.frame import Options
 from lmmdsl.backends.onnx.package import (
+    DECODER,
     GENAI_DECODER,
     genai_config,
     layout_facts,
@@ -40,6 +41,7 @@ from lmmdsl.backends.onnx.stream import write_data
 from lmmdsl.backends.onnx.weights import Plan, find_stored, plan_copy, plan_in_place
 from lmmdsl.graph.ir import Definition, Param
 from lmmdsl.graph.program import Program
+from lmmdsl.passes.count import goes_on
 from lmmdsl.types.tensor import DType, TensorType
 from lmmdsl.weights.coverage import Load
 
@@ -108,15 +110,15 @@ def build_components(root: Definition, options: Options) -> list[Component]:
     """All graphs of a model.
 
     A model with `decode` and `logits` gives the parts of an image-and-text pipeline; every other
-    method is a graph by itself, without a cache.
+    method is a graph by itself, with a cache if it goes on step by step.
     """
-    alone = replace(options, cached=False)
-    if not _is_pipeline(root):
-        return [flow_component(root, method, alone) for method in root.methods]
+    parts = PARTS if _is_pipeline(root) else {}
     return [
-        PARTS[method](root, options) if method in PARTS else flow_component(root, method, alone)
+        parts[method](root, options)
+        if method in parts
+        else flow_component(root, method, replace(options, cached=goes_on(root, method)))
         for method in root.methods
-        if method != "logits"  # a part of the decoder
+        if method != "logits" or not parts  # a part of the decoder
     ]
 
 
@@ -236,7 +238,7 @@ def _write_facts(
         texts["run.py"] = Path(__file__).with_name("run.py").read_text(encoding="utf-8")
     genai = genai_config(program, parts)
     if genai:
-        decoder = without_keep(next(part.model for part in parts if part.slots))
+        decoder = without_keep(next(part.model for part in parts if part.name == DECODER))
         _write_model(folder, GENAI_DECODER, decoder)
         texts["genai_config.json"] = json.dumps(genai, indent=1) + "\n"
     for name, text in texts.items():

@@ -17,6 +17,7 @@ from lmmdsl.types.tensor import DType
 
 FORMAT = 1
 GENAI_DECODER = "decoder_model_genai"
+DECODER = "decoder_model_merged"
 
 
 def package_facts(
@@ -28,7 +29,7 @@ def package_facts(
     results are inputs of the decoder. Those that `per_row` names go in as they are, of the others the last entries
     of the last axis, one per new token.
     """
-    slots = next((c.slots for c in components if c.slots), ())
+    slots = next((c.slots for c in components if c.name == DECODER), ())
     return {
         "format": FORMAT,
         "model": program.name,
@@ -167,7 +168,7 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
     over the same weights.
     """
     by_name = {component.name: component for component in components}
-    decoder = by_name.get("decoder_model_merged")
+    decoder = by_name.get(DECODER)
     if not decoder or "arrange" in by_name or "embed_tokens" not in by_name:
         return None
     if len(set(decoder.slots)) != 1:

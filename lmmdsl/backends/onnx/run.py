@@ -27,7 +27,7 @@ class Package:
         self.sessions: dict[str, Any] = {}
 
     def run(self, component: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Results of one graph by name; inputs that it does not have are left out."""
+        """Results of one graph by name; inputs that it does not have are left out, a cache not given is empty."""
         if component not in self.sessions:
             file = str(self.folder / self.facts["components"][component]["file"])
             known = set(ort.get_available_providers())
@@ -36,6 +36,10 @@ class Package:
         session = self.sessions[component]
         wanted = [item.name for item in session.get_inputs() if item.name in feeds]
         given = {name: _as_numbers(feeds[name]) for name in wanted}
+        for item in session.get_inputs():
+            if item.name.startswith("past_key_values.") and item.name not in given:
+                batch, (_, heads, _, size) = len(next(iter(given.values()))), item.shape
+                given[item.name] = np.zeros((batch, heads, 0, size), self.float)
         names = [item.name for item in session.get_outputs()]
         return dict(zip(names, session.run(names, given), strict=True))
 

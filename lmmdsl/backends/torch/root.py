@@ -14,6 +14,7 @@ from lmmdsl.backends.torch.names import attribute
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, walk
 from lmmdsl.graph.program import Group, Image, Program, Segment
+from lmmdsl.passes.count import new_tokens
 from lmmdsl.types.tensor import DType, TensorType
 
 _FORWARD_DOC = """
@@ -38,6 +39,12 @@ _FACTS = """
         real = torch.ones_like(ids) if real is None else real  # [B, S]
         {names} = self.arrange(ids, real.bool())
 """.strip("\n")
+
+_MAKE_CACHE = (
+    "    def make_cache(self, size: int) -> KVCache:",
+    '        """Make an empty cache for `size` tokens."""',
+    "        return KVCache(self.CACHE_ENTRIES, size)",
+)
 
 
 @dataclass
@@ -81,6 +88,8 @@ class RootWriter(ClassWriter):
         if self.generates and "forward" not in self.definition.methods:
             lines += ["", *self._forward()]
             lines += self._facts()
+        if self._goes_on:
+            lines += ["", *_MAKE_CACHE]
         for name in self.definition.methods:
             lines += ["", *self.method(name)]
         return lines
@@ -102,6 +111,8 @@ class RootWriter(ClassWriter):
                 lines += _constant("READS_IDS", "bool", True)
             if self._read:
                 lines += _constant("FEATURES", "str", self._read)
+        if self._goes_on:
+            lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
         if self._program.stages:
             lines += self._stages()
         if lines:
@@ -138,12 +149,18 @@ class RootWriter(ClassWriter):
         return self._program.doc.strip().partition("\n\n")[0] or super().summary()
 
     def epilogue(self, name: str) -> tuple[str, ...]:
-        """`decode` counts its tokens once all of its attentions have stored them."""
-        if name != "decode" or not self.slots.is_cached(self.definition, name):
+        """What goes on step by step counts its tokens once all attentions have stored them."""
+        graph = self.definition.methods[name]
+        found = new_tokens(graph)
+        if found is None or not self.slots.is_cached(self.definition, name):
             return ()
-        first = self.definition.methods[name].inputs[0]
-        argument = self.definition.methods[name].name_of(first)
-        return ("if cache is not None:", f"    cache.advance({argument}.shape[1])")
+        argument, axis = attribute(graph.name_of(found[0])), found[1]
+        return ("if cache is not None:", f"    cache.advance({argument}.shape[{axis}])")
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a flow keeps keys and values, and nothing else brings their cache."""
+        return not self.generates and any(map(self.epilogue, self.definition.methods))
 
     def _forward(self) -> list[str]:
         encode = self.definition.methods.get("encode")

@@ -227,5 +227,7 @@ def test_model_without_a_decoder_gives_one_graph_per_flow(tmp_path):
     made = export(handmade.program(root), tmp_path)
 
     assert made.files == ("itc.onnx", "itm.onnx", "lmmdsl_package.json")
-    names = [item.name for item in made.components[0].model.graph.input]
-    assert names == ["x", "keys"]
+    names = {item.name for item in made.components[0].model.graph.input}
+    assert names == {"x", "keys", "past_key_values.0.key", "past_key_values.0.value"}
+    facts = json.loads((tmp_path / "lmmdsl_package.json").read_text())
+    assert facts["cache"] == []  # that of text generation, which the package has not
