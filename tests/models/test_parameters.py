@@ -141,6 +141,8 @@ PARTS = [
         "",
         8_131_465_232 - 1024 * 770,
     ),  # less what only contrastive training reads
+    ("open_flamingo_4b", None, "llm", 897_744_928 + 2_775_086_080),
+    ("open_flamingo_4b", None, "", 4_039_816_224 - 1024 * 770),
     ("flamingo", None, "vision", 435_286_116),
     ("flamingo", None, "resampler", 188_912_640 + 3072 * 1536),
     ("flamingo", None, "llm.layers.77.xattn", 696_287_234),

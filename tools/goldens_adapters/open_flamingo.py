@@ -23,6 +23,7 @@ from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import activation, arguments, demand, llama_settings, pick
 
 NAME = "open_flamingo"
+SIZES = ("width", "depth", "heads", "mlp_width", "norm_eps")
 LLAMA = """
   weights open "golden/case" {
     vision    = "vision_encoder" as timm
@@ -102,9 +103,16 @@ def _open(case: Case) -> lmmdsl.Spec:
         position="learned_absolute",
         head_dim=vision["width"] // vision["heads"],
     )
+    sees = image_sides(vision) | pick(vision, "patch_size", *SIZES) | {"act": activation(vision)}
+    sees["shared_width"] = case.weights_shape("vision_encoder.proj")[1]
+    name, says = _mpt(llm) if llm["type"] == "mpt" else _neox(llm)
+    text = (whole.FOLDER / name).read_text(encoding="utf-8")
+    return _whole(case, text, {"vision": sees, "llm": says})
+
+
+def _mpt(llm: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     demand(
         llm,
-        type="mpt",
         activation="gelu_erf",
         norm="layernorm_no_bias",
         position="alibi",
@@ -113,12 +121,27 @@ def _open(case: Case) -> lmmdsl.Spec:
         kv_heads=llm["heads"],
         head_dim=llm["width"] // llm["heads"],
     )
-    sizes = ("width", "depth", "heads", "mlp_width", "norm_eps")
-    sees = image_sides(vision) | pick(vision, "patch_size", *sizes) | {"act": activation(vision)}
-    sees["shared_width"] = case.weights_shape("vision_encoder.proj")[1]
-    says = pick(llm, *sizes, "vocab", "context") | {"bias_max": llm["alibi_bias_max"]}
-    text = (whole.FOLDER / "open_flamingo.lmm").read_text(encoding="utf-8")
-    return _whole(case, text, {"vision": sees, "llm": says})
+    found = pick(llm, *SIZES, "vocab", "context")
+    return "open_flamingo.lmm", found | {"bias_max": llm["alibi_bias_max"]}
+
+
+def _neox(llm: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    width = llm["width"] // llm["heads"]
+    demand(
+        llm,
+        type="gpt_neox",
+        activation="gelu_erf",
+        position="rope",
+        rope_layout="half_split",
+        bias=True,
+        tied_embeddings=False,
+        kv_heads=llm["heads"],
+        head_dim=width,
+    )
+    found = pick(llm, *SIZES, "vocab", "context", "rope_theta")
+    turned = int(width * llm.get("rope_fraction", 1.0)) // 2
+    parallel = llm.get("parallel_residual", False)
+    return "open_flamingo_4b.lmm", found | {"turned": turned, "parallel": parallel}
 
 
 def _whole(case: Case, text: str, parts: dict[str, dict[str, Any]]) -> lmmdsl.Spec:
