@@ -218,6 +218,14 @@ OPEN_FLAMINGO = {
     "lang_encoder.transformer.blocks.3.gated_cross_attn_layer.ff.1.weight": (16384, 4096),
     "lang_encoder.transformer.norm_f.weight": (4096,),
 }
+OPEN_FLAMINGO_4B = {
+    "lang_encoder.gpt_neox.embed_in.weight": (50280, 2560),
+    "lang_encoder.gpt_neox.layers.30.decoder_layer.attention.query_key_value.weight": (7680, 2560),
+    "lang_encoder.gpt_neox.layers.31.decoder_layer.mlp.dense_h_to_4h.bias": (10240,),
+    "lang_encoder.gpt_neox.layers.31.gated_cross_attn_layer.attn.to_q.weight": (512, 2560),
+    "lang_encoder.gpt_neox.layers.1.gated_cross_attn_layer.ff_gate": (1,),
+    "lang_encoder.embed_out.weight": (50280, 2560),
+}
 # Per spec and scheme: how many tensors the published checkpoint has, and some of them.
 PUBLISHED = [
     ("mplug_owl", "mplug", 1 + 5 + 24 * 12 + 2 + 6 * 22 + 3 + 32 * 9 + 3, OWL),
@@ -226,6 +234,12 @@ PUBLISHED = [
         "open",
         5 + 24 * 12 + 1 + 6 * 11 + 2 + 2 + 32 * 6 + 8 * 11,
         OPEN_FLAMINGO,
+    ),
+    (
+        "open_flamingo_4b",
+        "open",
+        5 + 24 * 12 + 1 + 6 * 11 + 2 + 4 + 32 * 12 + 16 * 11,
+        OPEN_FLAMINGO_4B,
     ),
     ("minigpt_v2", "lavis", EVA + 2 + 2 + 32 * (9 + 4) + 3, MINIGPT),
     (
