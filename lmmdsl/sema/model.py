@@ -306,9 +306,21 @@ class Models(Blocks):
             if method.name in found:
                 first = found[method.name].span
                 ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=first))
-            elif graph := elaborate_method(method, flow):
+            elif _has_own_names(method, ctx) and (graph := elaborate_method(method, flow)):
                 found[method.name] = graph
         return found
+
+
+def _has_own_names(flow: ast.Method, ctx: Context) -> bool:
+    """Whether inputs and results of a flow all have names of their own (else E0202): they name what files hold."""
+    first: dict[str, Span] = {}
+    for item in (*flow.inputs, *flow.results):
+        if item.name in first:
+            ctx.sink.add(DuplicateName(at=item.span, name=item.name, first=first[item.name]))
+            return False
+        if item.name:
+            first[item.name] = item.span
+    return True
 
 
 def _name(graph: GraphBuilder, value: object, name: str) -> object:
