@@ -314,12 +314,13 @@ class Models(Blocks):
 def _has_own_names(flow: ast.Method, ctx: Context) -> bool:
     """Whether inputs and results of a flow all have names of their own (else E0202): they name what files hold."""
     first: dict[str, Span] = {}
-    for item in (*flow.inputs, *flow.results):
-        if item.name in first:
-            ctx.sink.add(DuplicateName(at=item.span, name=item.name, first=first[item.name]))
+    given = [(item.name, item.span) for item in flow.inputs]
+    for name, at in given + [(item.name or "", item.span) for item in flow.results]:
+        if name in first:
+            ctx.sink.add(DuplicateName(at=at, name=name, first=first[name]))
             return False
-        if item.name:
-            first[item.name] = item.span
+        if name:
+            first[name] = at
     return True
 
 
