@@ -231,3 +231,23 @@ def test_an_answer_sees_neither_padding_of_the_question_nor_later_words():
 
     assert torch.allclose(whole[:, :2], same[:, :2], atol=1e-5)
     assert not torch.allclose(whole[:, 2:], same[:, 2:], atol=1e-2)
+
+
+def test_rank_of_an_answer_is_its_likelihood_with_the_first_word_twice():
+    torch.manual_seed(7)
+    net = lmmdsl.load(SPECS / "albef_vqa.lmm", variant="tiny").to_torch().eval()
+    make_lively(net)
+    keys = lengths(5, 2, 4)
+    ids = torch.randint(4, 59, keys.shape)
+
+    with torch.inference_mode():
+        states, question = start(net, (6, 3, 4))
+        logits = net.answer(ids, keys, states, question)[:, :-1]
+        found = net.rank(ids, keys, states, question)
+
+    wanted = ids[:, 1:].masked_fill(~keys[:, 1:], -100)
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), wanted.flatten(), reduction="none", ignore_index=-100
+    ).view(3, -1)
+    first = logits[:, 0].softmax(-1).gather(1, ids[:, 1:2])[:, 0].log()
+    assert torch.allclose(found, first - losses.sum(1), atol=1e-4)

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmmdsl.backends.report.facts import definition_of, entry, resolution, sizes_of, title
+from lmmdsl.backends.report.facts import (
+    definition_of,
+    entry,
+    image_tokens,
+    resolution,
+    sizes_of,
+    title,
+)
 from lmmdsl.backends.report.stats import Stats, stats
 from lmmdsl.backends.report.table import Table
 from lmmdsl.graph.program import Program
@@ -55,9 +62,7 @@ def _row(program: Program) -> Row:
         source=program.source,
         encoder=_block(program, "encoder"),
         resolution=resolution(program),
-        tokens_per_image=", ".join(
-            dict.fromkeys(layout.tokens_per_image for layout in counted.layouts)
-        ),
+        tokens_per_image=_tokens(program, counted),
         connector=_block(program, "connector"),
         llm=_block(program, "llm"),
         entry=entry(program),
@@ -65,6 +70,11 @@ def _row(program: Program) -> Row:
         total=counted.used,
         trained=_trained(counted),
     )
+
+
+def _tokens(program: Program, counted: Stats) -> str:
+    found = dict.fromkeys(layout.tokens_per_image for layout in counted.layouts)
+    return ", ".join(found) if found else image_tokens(program)
 
 
 def _block(program: Program, kind: str) -> str:

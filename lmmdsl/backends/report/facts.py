@@ -55,21 +55,31 @@ def sizes_of(definition: Definition) -> str:
 
 def resolution(program: Program) -> str:
     """Height and width of the images that enter: `336 x 336`."""
-    graph = program.root.methods.get("encode")
+    graph = program.root.methods.get("encode") or _forward(program, "encoder")
     if graph is None:
         return "-"
     images = (graph.type_of(value).shape for value in graph.inputs)
     return ", ".join(f"{shape[-2]} x {shape[-1]}" for shape in images if len(shape) == 4) or "-"
 
 
+def image_tokens(program: Program) -> str:
+    """Tokens of an image in a model without layouts: what its connector gives, else its encoder."""
+    graph = _forward(program, "connector") or _forward(program, "encoder")
+    shape = graph.type_of(graph.outputs[0][1]).shape if graph else ()
+    return str(shape[1]) if len(shape) == 3 else ""
+
+
+def _forward(program: Program, kind: str) -> Graph | None:
+    definition = definition_of(program, kind)
+    return definition.methods.get("forward") if definition else None
+
+
 def entry(program: Program) -> str:
-    """How visual features reach the LLM."""
+    """How visual features reach the words."""
     graph = program.root.methods.get("embed")
-    if graph is None:
-        return "-"
-    ways = ["in the input sequence"] if _splices(graph) else []
+    ways = ["in the input sequence"] if graph and _splices(graph) else []
     ways += [woven_text(item) for item in program.injections]
-    return "; ".join(ways) or "none"
+    return "; ".join(ways) or ("none" if graph else "-")
 
 
 def woven_text(item: Woven) -> str:

@@ -43,6 +43,14 @@ def test_trace_of_cross_attention_shows_the_shape_of_every_step():
     ]
 
 
+def test_compare_tells_of_models_that_are_flows():
+    albef, stage1 = report.compare([shipped("albef"), shipped("blip2_stage1")]).rows
+
+    assert (albef.resolution, albef.tokens_per_image) == ("256 x 256", "257")
+    assert albef.entry == "cross after fusion.layers[*].attn (6 times)"
+    assert (stage1.resolution, stage1.tokens_per_image, stage1.entry) == ("224 x 224", "32", "-")
+
+
 def test_compare_as_markdown_is_the_agreed_one(golden):
     programs = [shipped("llava_v1", "13b"), shipped("llava_v1_5", "13b")]
 
