@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import lmmdsl
 from lmmdsl.backends.report.compare import Comparison, Row, compare
 from lmmdsl.backends.report.table import Table
+from lmmdsl.backends.report.trace import trace
 from lmmdsl.backends.report.write import markdown
 from lmmdsl.diag.sink import Sink
 from lmmdsl.driver.api import Spec
@@ -87,7 +88,16 @@ def _section(model: Model) -> str:
     if model.variants:
         rows = compare([spec.program for spec in model.variants])
         lines += [_variants(model.name, rows), ""]
+    if all(role.kind == "part" for role in program.roles):  # small enough to be followed by hand
+        lines += [_trace(model.spec), ""]
     return "\n".join(lines)
+
+
+def _trace(spec: Spec) -> str:
+    """The shape of every value, without the lines that they come from."""
+    whole = trace(spec.program).tables()[0]
+    rows = tuple(row[:3] for row in whole.rows)
+    return Table(f"Trace of {spec.program.name}", whole.columns[:3], rows).markdown()
 
 
 def _variants(name: str, rows: Comparison) -> str:
