@@ -122,7 +122,7 @@ class Woven:
     Attributes:
         verb: before, after, around, beside or replace.
         what: names of the blocks or parts that it adds.
-        selector: where, as it was written.
+        selector: where, as it was written, but with numbers for their names.
         paths: what the selector matched.
         token: the kind of tokens that it serves, "" for all.
         values: names of the model's values that it reads.

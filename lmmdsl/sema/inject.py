@@ -23,7 +23,7 @@ from lmmdsl.sema.arrange import TokenFact
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.plan import Plan
 from lmmdsl.sema.sections import head, is_broken
-from lmmdsl.sema.select import near_misses, select
+from lmmdsl.sema.select import near_misses, select, shown
 from lmmdsl.sema.unify import match_arguments
 from lmmdsl.sema.values import (
     BlockRef,
@@ -89,7 +89,7 @@ class Injection:
         return Woven(
             verb=item.verb,
             what=name.span.text if name is not None else ", ".join(added) or "statements",
-            selector=item.selector.span.text,
+            selector=shown(item.selector, self.ctx),
             paths=self.paths,
             token=item.on or "",
             values=tuple(self.values),

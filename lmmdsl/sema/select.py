@@ -18,6 +18,17 @@ def select(selector: ast.Selector, root: Definition, ctx: Context) -> tuple[str,
     return tuple(path for path, _ in found)
 
 
+def shown(selector: ast.Selector, ctx: Context) -> str:
+    """A selector as it is written, with numbers in the places of their names."""
+    text, start = selector.span.text, selector.span.start
+    bounds = [bound for step in selector.steps for bound in step.bounds if bound is not None]
+    for bound in sorted(bounds, key=lambda bound: bound.span.start, reverse=True):
+        value = expr.evaluate(bound, ctx)
+        if isinstance(value, Dim) and value.is_const:
+            text = text[: bound.span.start - start] + str(value) + text[bound.span.end - start :]
+    return text
+
+
 def near_misses(selector: ast.Selector, root: Definition, ctx: Context) -> tuple[str, ...]:
     """Paths like the selector's longest matching beginning, for the message about one that matches nothing."""
     found: list[tuple[str, object]] = [("", root)]

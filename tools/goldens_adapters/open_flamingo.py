@@ -149,7 +149,7 @@ def _whole(case: Case, text: str, parts: dict[str, dict[str, Any]]) -> lmmdsl.Sp
     xattn, layout = case.config("xattn"), case.config("layout")
     reads = {"max_frames": 0} | resampler_settings(case.config("connector"))
     settings = whole.settings_of(**parts, resampler=reads)
-    settings |= {"interval": xattn["every"], "first": xattn["before_layers"][0]}
+    settings |= {"interval": xattn["every"]}
     ids = {"image": "image_token_id", "eoc": "end_of_chunk_id", "pad": "pad_id"}
     settings |= {f"vocab.{name}": layout[key] for name, key in ids.items() if f"<{name}> =" in text}
     demand(
@@ -160,6 +160,8 @@ def _whole(case: Case, text: str, parts: dict[str, dict[str, Any]]) -> lmmdsl.Sp
             range(xattn["before_layers"][0], case.config("llm")["depth"], xattn["every"])
         ),
     )
+    first = f"every interval from {xattn['before_layers'][0]}]"
+    text = re.sub(r"every interval.*?\]", first, text, count=1)
     text = re.sub(
         r"GatedXAttnDense\(.*?\)\n",
         f"GatedXAttnDense({arguments(gated_settings(xattn))})\n",

@@ -73,7 +73,12 @@ def _row(program: Program) -> Row:
 
 
 def _tokens(program: Program, counted: Stats) -> str:
-    found = dict.fromkeys(layout.tokens_per_image for layout in counted.layouts)
+    """Visual tokens of an image: those in the layouts, and those that layers read beside the text."""
+    found = list(dict.fromkeys(layout.tokens_per_image for layout in counted.layouts))
+    graph = program.root.methods.get("encode")
+    if graph is not None and any(item.values for item in program.injections):
+        rows = graph.type_of(graph.outputs[0][1]).shape[1]
+        found = [*(tokens for tokens in found if tokens != "0"), f"{rows} beside the text"]
     return ", ".join(found) if found else image_tokens(program)
 
 

@@ -187,3 +187,10 @@ def test_stats_as_data_has_the_total_of_each_stage():
 
     assert [stage["trained"] for stage in stages] == [20_979_712, 6_759_395_328]
     assert [part["state"] for part in stages[0]["parts"]] == ["frozen", "trained", "frozen"]
+
+
+def test_compare_counts_images_that_stand_beside_the_text():
+    (row,) = report.compare([shipped("open_flamingo")]).rows
+
+    assert row.tokens_per_image == "64 beside the text"
+    assert row.entry == "xattn before llm.layers[every 4 from 3] (8 times)"
