@@ -15,9 +15,10 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 @pytest.fixture
 def adapters(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    from goldens_adapters import lora, mplug_owl, qwen_vl, visualglm
+    from goldens_adapters import flamingo, lora, mplug_owl, open_flamingo, qwen_vl, visualglm
 
-    return {"lora": lora, "mplug_owl": mplug_owl, "qwen_vl": qwen_vl, "visualglm": visualglm}
+    known = (flamingo, lora, mplug_owl, open_flamingo, qwen_vl, visualglm)
+    return {adapter.__name__.rpartition(".")[2]: adapter for adapter in known}
 
 
 def test_ids_between_marks_become_placeholders(adapters):
@@ -93,3 +94,33 @@ def test_merged_adapters_leave_the_plain_model(adapters, llm):
 
     assert text.split() == ["model", "M", "{", "}"]
     assert settings == {}
+
+
+def test_images_without_a_place_in_the_text_are_left_out(adapters):
+    marks = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]], bool)
+
+    found = adapters["open_flamingo"].of_text(marks, images=2)
+
+    assert found.tolist() == [True, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("immediate", "wanted"),
+    [
+        (True, [["....", "x...", ".x.."], ["..x.", "..x.", "..x."]]),
+        (False, [["xx..", "x...", "xx.."], ["..x.", "..x.", "..x."]]),
+    ],
+)
+def test_tokens_see_images_of_their_own_row(adapters, immediate, wanted):
+    case = SimpleNamespace(
+        inputs={
+            "media_locations": np.array([[0, 1, 1], [1, 0, 0]]),
+            "media": np.zeros((2, 2, 4, 5)),
+        },
+        config=lambda _: {"immediate_only": immediate},
+    )
+
+    found = adapters["flamingo"].seen_images(case)["sees"]
+
+    drawn = [["".join("x" if sees else "." for sees in token) for token in row] for row in found]
+    assert drawn == wanted

@@ -60,7 +60,6 @@ def nfnet_settings(vision: dict[str, Any]) -> dict[str, Any]:
         stem_strides=[2, 1, 1, 2],
         stage_strides=[1, 2, 2, 2],
         skip_init=True,
-        activation="gelu_erf",
         padding="same",
         width=vision["final_width"],
         groups=[width // vision["group_width"] for width in vision["bottleneck_widths"]],
@@ -79,7 +78,12 @@ def nfnet_settings(vision: dict[str, Any]) -> dict[str, Any]:
         "alpha": "residual_alpha",
         "eps": "std_conv_eps",
     }
-    return image_sides(vision) | {ours: vision[key] for ours, key in names.items() if key in vision}
+    act = {"act": activation(vision)}
+    return (
+        image_sides(vision)
+        | act
+        | {ours: vision[key] for ours, key in names.items() if key in vision}
+    )
 
 
 def image_sides(vision: dict[str, Any]) -> dict[str, int]:

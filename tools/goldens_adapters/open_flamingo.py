@@ -24,6 +24,7 @@ from goldens_adapters.words import activation, arguments, demand, llama_settings
 
 NAME = "open_flamingo"
 SIZES = ("width", "depth", "heads", "mlp_width", "norm_eps")
+ROOM = 4096  # for the text of every layout; nothing depends on it
 LLAMA = """
   weights open "golden/case" {
     vision    = "vision_encoder" as timm
@@ -121,7 +122,7 @@ def _mpt(llm: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         kv_heads=llm["heads"],
         head_dim=llm["width"] // llm["heads"],
     )
-    found = pick(llm, *SIZES, "vocab", "context")
+    found = pick(llm, *SIZES, "vocab")
     return "open_flamingo.lmm", found | {"bias_max": llm["alibi_bias_max"]}
 
 
@@ -138,7 +139,7 @@ def _neox(llm: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         kv_heads=llm["heads"],
         head_dim=width,
     )
-    found = pick(llm, *SIZES, "vocab", "context", "rope_theta")
+    found = pick(llm, *SIZES, "vocab", "rope_theta")
     turned = int(width * llm.get("rope_fraction", 1.0)) // 2
     parallel = llm.get("parallel_residual", False)
     return "open_flamingo_4b.lmm", found | {"turned": turned, "parallel": parallel}
@@ -147,9 +148,10 @@ def _neox(llm: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _whole(case: Case, text: str, parts: dict[str, dict[str, Any]]) -> lmmdsl.Spec:
     """A spec with its parts, what is injected and the ids of its tokens as in the case."""
     xattn, layout = case.config("xattn"), case.config("layout")
+    demand(case.config("connector"), max_media=None)  # an image does not know its place in the row
     reads = {"max_frames": 0} | resampler_settings(case.config("connector"))
     settings = whole.settings_of(**parts, resampler=reads)
-    settings |= {"interval": xattn["every"]}
+    settings |= {"interval": xattn["every"], "llm.context": ROOM}
     ids = {"image": "image_token_id", "eoc": "end_of_chunk_id", "pad": "pad_id"}
     settings |= {f"vocab.{name}": layout[key] for name, key in ids.items() if f"<{name}> =" in text}
     demand(
