@@ -17,6 +17,7 @@ from lmmdsl.driver.verdict import Answer, Verdict
 from lmmdsl.driver.verify_flows import compare_flows
 from lmmdsl.driver.verify_locate import first_difference
 from lmmdsl.driver.verify_pair import Array, Comparison, Pair, compare, make_pair
+from lmmdsl.driver.verify_reading import compare_reading
 from lmmdsl.graph.program import Program
 
 NEW_TOKENS = 6
@@ -55,10 +56,13 @@ def _located(pair: Pair, result: Comparison) -> Answer:
 def _compare_pipeline(pair: Pair) -> Iterator[Comparison]:
     if not pair.has("decode", "embed", "logits"):
         return
-    images = (0, 1, 2) if pair.has("encode") else (0,)
-    prompts = [_prompt(pair, count, text=5 + 3 * count) for count in images]
     if pair.has("encode"):
         yield from (_compare_encoder(pair, count) for count in (1, 3))
+    if pair.has("read"):
+        yield from compare_reading(pair, tokens=NEW_TOKENS)
+        return
+    images = (0, 1, 2) if pair.has("encode") else (0,)
+    prompts = [_prompt(pair, count, text=5 + 3 * count) for count in images]
     for prompt in prompts:
         yield from _compare_parts(pair, prompt)
     for name, logits in (("torch", _torch_logits), ("onnx", _onnx_logits)):

@@ -13,7 +13,7 @@ from lmmdsl.graph.ir import Graph
 from lmmdsl.passes.count import SEEN, STEP, goes_on, new_tokens
 from lmmdsl.types.tensor import DType, Rest, TensorType
 
-PIPELINE = ("encode", "embed", "arrange", "decode", "logits")
+PIPELINE = ("encode", "embed", "read", "arrange", "decode", "logits")
 FIRST, SECOND = 2, 5  # run-time sizes count up from here
 Inputs = Mapping[str, Array]
 

@@ -60,13 +60,18 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Where the prompt that an encoder reads ends, and the decoder's answer begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Segments that may repeat any number of times."""
 
     segments: "tuple[Segment, ...]"
 
 
-Segment = Text | Token | Image | Slot | Group
+Segment = Text | Token | Image | Slot | Turn | Group
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
+from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def _flat(segments: tuple[Segment, ...]) -> Iterator[Entry]:
             case Image(token, tokens, value, _, end):
                 name = f"{token.name}* {end.name}" if end else token.name
                 yield Entry("image", name, token.id, tokens, value)
+            case Turn():
+                yield Entry("text", " \u2192 ")
             case Slot(name, loss, limit):
                 yield Entry("slot", name, is_loss=loss, limit=limit)
             case Group(inner):

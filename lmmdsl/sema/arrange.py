@@ -28,7 +28,9 @@ from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
 
 POSITIONS, KEYS, PREFIX = "positions", "keys", "prefix"  # arguments of an LLM
-INPUTS = {POSITIONS: "position_ids", KEYS: "attention_mask"}  # what `decode` calls them
+# What the decoder of an encoder-decoder knows of the prompt, which its method `read` gives.
+MEMORY = {"memory": "encoder_hidden_states", "memory_keys": "encoder_attention_mask"}
+INPUTS = {POSITIONS: "position_ids", KEYS: "attention_mask", **MEMORY}  # what `decode` calls them
 BEFORE = "before "
 _CAUSAL = ("all", "all", False, True)
 _DOC = """What decoding is told of each token, from the ids of all tokens so far."""
@@ -156,6 +158,8 @@ class Arrange:
         fact = self._facts.get(argument)
         if argument == KEYS:
             return FactInput(KEYS, name, TensorType(DType.BOOL, SEQUENCE, optional=True))
+        if argument in MEMORY and "read" in llm.definitions[0].methods:
+            return FactInput(argument, name, kind)
         if fact is None and argument == POSITIONS and len(kind.shape) == 2:
             return FactInput(POSITIONS, name, TensorType(DType.INT, (BATCH, TOKENS)))
         if fact is None and argument not in self._broken:

@@ -19,7 +19,7 @@ from lmmdsl.diag.codes.layout import (
 from lmmdsl.diag.codes.types import UnknownSetting, WrongKind
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, Why
-from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Vocab
+from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Turn, Vocab
 from lmmdsl.sema import calls, expr, operators
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.model import Overrides, Splice
@@ -178,6 +178,8 @@ def _segment(
             return Text(text)
         case ast.TokenSegment(name=name):
             return _named(name, source.span, vocab, ctx)
+        case ast.TurnSegment():
+            return Turn()
         case ast.SlotSegment():
             return _slot(source, ctx)
         case ast.RepeatSegment(segments=inner):

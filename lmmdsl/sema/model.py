@@ -178,7 +178,7 @@ class Models(Blocks):
         ctx: Context,
         block: ast.Block,
     ) -> dict[str, Graph]:
-        """`embed`, `decode`, `logits` and, where `decode` takes facts of its tokens, `arrange`.
+        """`embed`, `decode`, `logits`, `arrange` for facts that `decode` takes, and `read` of an encoder-decoder.
 
         Reports:
             E0206 when the LLM block lacks a method, E0501 when visual tokens are not as wide as its embeddings, and
@@ -206,12 +206,13 @@ class Models(Blocks):
             return {}
         makers: dict[str, Callable[[], Graph | None]] = {
             "embed": lambda: self._embed(llm, splice, ctx),
+            "read": lambda: self._read(llm, ctx),
             "decode": lambda: self._decode(llm, arrange, ctx),
             "logits": lambda: self._logits(llm, ctx),
             "arrange": lambda: arrange.graph(llm.span),
         }
         graphs = {method: make() for method, make in makers.items()}
-        order = ("embed", "arrange", "decode", "logits")
+        order = ("embed", "read", "arrange", "decode", "logits")
         return {method: graph for method in order if (graph := graphs[method])}
 
     def _embed(self, llm: PartRef, splice: Splice | None, ctx: Context) -> Graph | None:
@@ -252,6 +253,21 @@ class Models(Blocks):
         }
         names = (name for name, role in self.roles.items() if role == "connector")
         return next((name for name in names if name not in called), "")
+
+    def _read(self, llm: PartRef, ctx: Context) -> Graph | None:
+        """The encoder of an encoder-decoder, which reads the prompt once."""
+        source = llm.definitions[0].methods.get("read")
+        if source is None:
+            return None
+        graph = GraphBuilder()
+        inner = replace(ctx, graph=graph, encoder=None)
+        names = ("inputs_embeds", "attention_mask")
+        given: list[object] = [
+            graph.input(name, source.type_of(value), llm.span)
+            for name, value in zip(names, source.inputs, strict=False)
+        ]
+        result = self._method(llm, "read", given, llm.span, inner)
+        return self._finish(graph, result, llm.span, "Read the prompt.")
 
     def _decode(self, llm: PartRef, arrange: Arrange, ctx: Context) -> Graph | None:
         graph = GraphBuilder()

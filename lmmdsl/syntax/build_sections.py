@@ -58,6 +58,9 @@ class SectionBuilder(Transformer[Any, Any]):
     def text_segment(self, meta: Meta, children: list[Any]) -> ast.TextSegment:
         return ast.TextSegment(span=self.at(meta), text=unquote(children[0]))
 
+    def turn_segment(self, meta: Meta, children: list[Any]) -> ast.TurnSegment:
+        return ast.TurnSegment(span=self.at(meta))
+
     def token_segment(self, meta: Meta, children: list[Any]) -> ast.TokenSegment:
         return ast.TokenSegment(span=self.at(meta), name=str(children[0]))
 

@@ -26,6 +26,7 @@ from lmmdsl.types.tensor import Axis, DType, TensorType
 IR_VERSIONS = {"std": 11, "ort": 11, "base": 10}
 LAST = 2**63 - 1
 KEEP = "num_logits_to_keep"
+MEMORY = "encoder_hidden_states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,23 @@ def _sizes(shape: Sequence[Axis]) -> list[int]:
     return [size.value if isinstance(size, Dim) and size.is_const else 1 for size in shape]
 
 
+def reads_features(decode: Graph) -> str | None:
+    """The argument of `decode` for image features that its layers read, None where none do."""
+    floats = (name for name, kind in signature(decode)[1:] if kind.dtype is DType.FLOAT)
+    return next((name for name in floats if name != MEMORY), None)
+
+
+def reader_component(root: Definition, options: Options) -> Component:
+    """The encoder of an encoder-decoder: embeddings of a prompt to what the decoder remembers of it."""
+    main = MainGraph(root, options)
+    graph = root.methods["read"]
+    frame = main.frame(graph)
+    given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
+    (value,), ((_, kind),) = main.method("read", given), main.results("read")
+    main.output("last_hidden_state", value, kind)
+    return main.component("encoder_model")
+
+
 def decoder_component(root: Definition, options: Options) -> Component:
     """Embeddings and cache to logits and cache; one graph for prefill and decoding."""
     main = MainGraph(root, options)
@@ -231,9 +249,9 @@ def decoder_component(root: Definition, options: Options) -> Component:
     frame = main.frame(graph)
     given = {
         name: _features(main, frame.outer(kind))
-        if place and kind.dtype is DType.FLOAT
+        if reads_features(graph) == name
         else main.input(name, frame.outer(kind))
-        for place, (name, kind) in enumerate(signature(graph))
+        for name, kind in signature(graph)
     }
     slots = main.pasts("decode")
     keep = main.input(KEEP, TensorType(DType.INT, ()))

@@ -18,6 +18,7 @@ from lmmdsl.backends.onnx.component import (
     decoder_component,
     embed_component,
     flow_component,
+    reader_component,
     vision_component,
     without_keep,
 )
@@ -45,7 +46,12 @@ from lmmdsl.passes.count import goes_on
 from lmmdsl.types.tensor import DType, TensorType
 from lmmdsl.weights.coverage import Load
 
-PARTS = {"encode": vision_component, "embed": embed_component, "decode": decoder_component}
+PARTS = {
+    "encode": vision_component,
+    "embed": embed_component,
+    "read": reader_component,
+    "decode": decoder_component,
+}
 
 
 @dataclass(frozen=True, slots=True)

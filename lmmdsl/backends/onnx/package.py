@@ -9,11 +9,10 @@ from typing import Any
 
 from onnx import ValueInfoProto, helper
 
-from lmmdsl.backends.onnx.component import Component
+from lmmdsl.backends.onnx.component import Component, reads_features
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Instance
-from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token
-from lmmdsl.types.tensor import DType
+from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token, Turn
 
 FORMAT = 1
 GENAI_DECODER = "decoder_model_genai"
@@ -46,6 +45,7 @@ def package_facts(
         "bos_id": token_id(program, "bos"),
         "eos_id": token_id(program, "eos"),
         "pad_id": token_id(program, "pad"),
+        "start_id": token_id(program, "start"),
         "images": [_image(image) for image in _images(program)],
         "per_row": _per_row(components),
         "blank_image": _blank_image(program),
@@ -60,7 +60,7 @@ def _blank_image(program: Program) -> list[int] | None:
     encode, decode = (program.root.methods.get(name) for name in ("encode", "decode"))
     if encode is None or decode is None:
         return None
-    read = any(decode.type_of(value).dtype is DType.FLOAT for value in decode.inputs[1:])
+    read = reads_features(decode) is not None
     shape = encode.type_of(encode.outputs[0][1]).shape[1:]
     return [size.value for size in shape if isinstance(size, Dim)] if read else None
 
@@ -92,6 +92,8 @@ def _segment(segment: Segment) -> dict[str, Any]:
             return {"image": segment.value, **_image(segment)}
         case Slot(name, loss, limit):
             return {"slot": name, "loss": loss, "limit": limit}
+        case Turn():
+            return {"answer": True}
         case Group(segments):
             return {"repeat": [_segment(inner) for inner in segments]}
 
@@ -169,7 +171,8 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
     """
     by_name = {component.name: component for component in components}
     decoder = by_name.get(DECODER)
-    if not decoder or "arrange" in by_name or "embed_tokens" not in by_name:
+    own = {"arrange", "encoder_model"} & by_name.keys()  # GenAI knows nothing of these
+    if not decoder or own or "embed_tokens" not in by_name:
         return None
     if len(set(decoder.slots)) != 1:
         return None

@@ -56,6 +56,11 @@ class Package:
         feeds = {"input_ids": ids, "image_features": none if features is None else features}
         return self.run("embed_tokens", feeds)["inputs_embeds"]
 
+    def read(self, embeds: Array, mask: Array) -> dict[str, Array]:
+        """What a decoder knows of prompts [B, N] that an encoder read: more inputs of `decode`."""
+        memory = self.run("encoder_model", {"inputs_embeds": embeds, "attention_mask": mask})
+        return {"encoder_hidden_states": memory["last_hidden_state"], "encoder_attention_mask": mask}
+
     def arrange(self, ids: Array | None, mask: Array) -> dict[str, Array]:
         """What decoding must know of all tokens so far: ids and mask [B, past + T]."""
         if "arrange" not in self.facts["components"]:
@@ -72,15 +77,16 @@ class Package:
         *,
         ids: Array | None = None,
         features: Array | None = None,
+        memory: Mapping[str, Array] | None = None,
         keep: int = 1,
     ) -> tuple[Array, dict[str, Array]]:
         """Logits of the last `keep` positions (0: all) and the cache.
 
         `mask` is [B, past + T], and so are `ids`, which a package with `arrange` needs. `features` go in where the
-        decoder's layers read them; without images a blank one stands in.
+        decoder's layers read them; without images a blank one stands in. `memory` is what `read` gave.
         """
         batch, length = embeds.shape[:2]
-        feeds = {"inputs_embeds": embeds, "attention_mask": mask}
+        feeds = {"inputs_embeds": embeds, "attention_mask": mask, **(memory or {})}
         if self.facts["blank_image"]:
             blank = np.zeros(self.facts["blank_image"], self.float)
             feeds["image_features"] = blank if features is None else features
@@ -98,15 +104,21 @@ class Package:
     def generate(
         self, ids: Array, pixels: Array | None = None, *, limit: int = 20, mask: Array | None = None
     ) -> Array:
-        """Greedy continuation of ids [B, T]: new ids [B, <= limit]; ended rows are padded."""
+        """Greedy continuation of (or answer to) ids [B, T]: new ids [B, <= limit]; ended rows are padded."""
         mask = np.ones_like(ids) if mask is None else mask
         features = None if pixels is None else self.encode(pixels)
-        embeds = self.embed(ids, features)
+        embeds, memory = self.embed(ids, features), None
+        if "encoder_model" in self.facts["components"]:  # the answer has a beginning of its own
+            memory, start = self.read(embeds, mask), self.facts["start_id"] or 0
+            ids = np.full((len(ids), 1), start, np.int64)
+            embeds, mask = self.embed(ids), np.ones_like(ids)
         stop, pad = self.facts["eos_id"], self.facts["pad_id"]
         cache: dict[str, Array] | None = None
         done, made = np.zeros(len(ids), bool), np.zeros((len(ids), 0), np.int64)
         while made.shape[1] < limit and not done.all():
-            logits, cache = self.decode(embeds, mask, cache, ids=ids, features=features)
+            logits, cache = self.decode(
+                embeds, mask, cache, ids=ids, features=features, memory=memory
+            )
             new = np.where(done, (stop if pad is None else pad) or 0, logits[:, -1].argmax(-1))
             done, made = done | (new == stop), np.concatenate([made, new[:, None]], axis=1)
             embeds, ids = self.embed(new[:, None]), np.concatenate([ids, new[:, None]], axis=1)

@@ -64,7 +64,7 @@ class Generation(nn.Module):
             Prompts, padded in front, and their continuations `[B, T + new]`. Rows that ended
             early are filled with the padding token.
         """
-        steps = [pad_in_front(input_ids, attention_mask)[0]]
+        steps = [self.first_ids(input_ids, attention_mask)]
         for ids in self.stream(input_ids, pixel_values, attention_mask, **options):
             steps.append(ids[:, None])
             if callback is not None:
@@ -102,15 +102,13 @@ class Generation(nn.Module):
         Raises:
             ValueError: the context is too short, or images and placeholders do not match.
         """
-        prompts, real = pad_in_front(input_ids, attention_mask)
-        count = self._room(prompts.shape[1], max_new_tokens)
         if stop_ids is None:
             stop_ids = [self.TOKENS["eos"]] if "eos" in self.TOKENS else []
-        stops = torch.tensor(list(stop_ids), dtype=prompts.dtype, device=prompts.device)
+        stops = torch.tensor(list(stop_ids), dtype=input_ids.dtype, device=input_ids.device)
         filler = self.TOKENS.get("pad", self.TOKENS.get("eos", 0))
-        sampler = Sampler(temperature, top_k, top_p, seed, prompts.device)
-        done = torch.zeros(prompts.shape[0], dtype=torch.bool, device=prompts.device)  # [B]
-        run = Continuation(self, prompts, real, prompts.shape[1] + count)
+        sampler = Sampler(temperature, top_k, top_p, seed, input_ids.device)
+        done = torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)  # [B]
+        run, count = self.begin(input_ids, pixel_values, attention_mask, max_new_tokens)
         scores = run.start(pixel_values)  # [B, V]
         for left in reversed(range(count)):
             ids = sampler.choose(scores).masked_fill(done, filler)  # [B]
@@ -119,6 +117,22 @@ class Generation(nn.Module):
             if not left or (len(stops) and bool(done.all())):
                 return
             scores = run.step(ids)
+
+    def first_ids(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """What stands in front of the new tokens: the prompts, padded in front."""
+        return pad_in_front(input_ids, attention_mask)[0]
+
+    def begin(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None,
+        attention_mask: Tensor | None,
+        wanted: int | None,
+    ) -> "tuple[Continuation, int]":
+        """The run of generation behind prompts, and how many tokens it makes at most."""
+        prompts, real = pad_in_front(input_ids, attention_mask)
+        count = self._room(prompts.shape[1], wanted)
+        return Continuation(self, prompts, real, prompts.shape[1] + count), count
 
     def _room(self, used: int, wanted: int | None) -> int:
         """How many tokens to generate after a prompt of `used` tokens."""

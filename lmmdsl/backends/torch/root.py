@@ -57,12 +57,17 @@ class RootWriter(ClassWriter):
         """The lines of the whole class."""
         bases = []
         if self.generates:
-            bases.append("Generation")
+            bases.append(self.generation)
         if self._program.stages:
             bases.append("Stages")
         self.helpers.update(bases)
         name = self.names[id(self.definition)]
         return [f"class {name}({', '.join(bases) or 'nn.Module'}):", *self.body()]
+
+    @property
+    def generation(self) -> str:
+        """The class of the runtime that generates."""
+        return "Generation"
 
     @property
     def generates(self) -> bool:
@@ -221,6 +226,12 @@ class RootWriter(ClassWriter):
         return shape_text(graph.type_of(graph.outputs[0][1]))
 
     def _forward_body(self, images: list[str]) -> list[str]:
+        lines = [*self._embed_lines(images), *self._places()]
+        logits = "self.logits(hidden[:, -logits_to_keep:])"
+        return lines + statement("return ", logits, self._result("logits"), indent=8)
+
+    def _embed_lines(self, images: list[str]) -> list[str]:
+        """From ids and images to embeddings."""
         lines: list[str] = []
         spliced = len(self.definition.methods["embed"].inputs) > 1
         embed = "self.embed(input_ids, features)" if spliced else "self.embed(input_ids)"
@@ -237,10 +248,7 @@ class RootWriter(ClassWriter):
             if spliced:
                 self.helpers.add("require_images")
                 lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
-        lines += statement("embeds = ", embed, self._result("embed"), indent=8)
-        lines += self._places()
-        logits = "self.logits(hidden[:, -logits_to_keep:])"
-        return lines + statement("return ", logits, self._result("logits"), indent=8)
+        return lines + statement("embeds = ", embed, self._result("embed"), indent=8)
 
     @property
     def _read(self) -> str:

@@ -14,6 +14,7 @@ from lmmdsl.backends.torch.layout import docstring
 from lmmdsl.backends.torch.leaves import leaf_module
 from lmmdsl.backends.torch.library import import_lines, names_in, needed, pieces
 from lmmdsl.backends.torch.names import class_names, file_name
+from lmmdsl.backends.torch.reader import ReaderWriter
 from lmmdsl.backends.torch.root import RootWriter
 from lmmdsl.backends.torch.slots import Slots
 from lmmdsl.graph.ir import Definition, distinct
@@ -61,7 +62,8 @@ def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -
     written: dict[str, str] = {}
     for item in items:
         if item is root and isinstance(model, Program):
-            writer: ClassWriter = RootWriter(item, names, slots, helpers, reserved, program=model)
+            kind = ReaderWriter if "read" in root.methods else RootWriter
+            writer: ClassWriter = kind(item, names, slots, helpers, reserved, program=model)
         else:
             writer = ClassWriter(item, names, slots, helpers, reserved)
         body = "\n".join(writer.body()) if item is not root else ""

@@ -167,6 +167,9 @@ from lmmdsl.syntax.ast.sections import (
     TokenSegment as TokenSegment,
 )
 from lmmdsl.syntax.ast.sections import (
+    TurnSegment as TurnSegment,
+)
+from lmmdsl.syntax.ast.sections import (
     Variant as Variant,
 )
 from lmmdsl.syntax.ast.sections import (

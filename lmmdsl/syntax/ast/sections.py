@@ -121,7 +121,12 @@ class RepeatSegment(Syntax):
     segments: "tuple[Segment, ...]"
 
 
-Segment = TextSegment | TokenSegment | SpanSegment | SlotSegment | RepeatSegment
+@node
+class TurnSegment(Syntax):
+    """`->`: here the prompt ends that an encoder reads, and the decoder's answer begins."""
+
+
+Segment = TextSegment | TokenSegment | SpanSegment | SlotSegment | RepeatSegment | TurnSegment
 
 
 @node
