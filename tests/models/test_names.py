@@ -16,6 +16,8 @@ SAVED = [
     "mplug_owl-connector-a",
     "mplug_owl-model-a",
     "internlm_7b-llm-a",
+    "flan_t5-llm-a",
+    "blip2-t5-a",
     "fuyu-model-a",
     "cogvlm-encoder-a",
     "cogvlm-model-a",
@@ -162,6 +164,19 @@ ALBEF_VQA = {
     "text_decoder.bert.embeddings.position_embeddings.weight": (512, 768),
     "text_decoder.cls.predictions.transform.dense.weight": (768, 768),
 }
+_ENCODER, _DECODER = "t5_model.encoder.block", "t5_model.decoder.block"
+T5 = {
+    "t5_model.shared.weight": (32128, 2048),
+    "t5_model.lm_head.weight": (32128, 2048),
+    f"{_ENCODER}.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 32),
+    f"{_ENCODER}.23.layer.1.DenseReluDense.wi_1.weight": (5120, 2048),
+    f"{_DECODER}.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 32),
+    f"{_DECODER}.23.layer.1.EncDecAttention.k.weight": (2048, 2048),
+    f"{_DECODER}.23.layer.2.layer_norm.weight": (2048,),
+    "t5_model.decoder.final_layer_norm.weight": (2048,),
+    "t5_proj.weight": (2048, 768),
+}
+READS = 2 + 1 + 2 + 12 * 10 + 6 * 10 + 2 + (24 * 9 + 2) + (24 * 14 + 2) + 2
 FUYU = {
     "vision_embed_tokens.weight": (4096, 2700),
     "language_model.model.embed_tokens.weight": (262144, 4096),
@@ -248,6 +263,8 @@ PUBLISHED = [
         EVA + 2 + 1 + 2 + 12 * 16 + 6 * 10 + 2 + 2 + 32 * (9 + 4 + 8) + 3,
         XCOMPOSER,
     ),
+    ("blip2_t5", "lavis", EVA + READS, T5),
+    ("blip2_vit_l", "lavis", 5 + 23 * 12 + READS, T5),
     ("fuyu_8b", "hf", 2 + 1 + 36 * 16 + 2 + 1, FUYU),
     ("cogvlm", "hf", EXPERT_TENSORS, EXPERTS),
     ("cogvlm", "sat", EXPERT_TENSORS, EXPERTS_SAT),

@@ -24,6 +24,7 @@ from goldens_adapters import (
     opt,
     qformer,
     qwen_vl,
+    t5,
     visualglm,
 )
 from goldens_adapters.case import BadCase, Case
@@ -33,6 +34,7 @@ ADAPTERS: tuple[ModuleType, ...] = (
     clip,
     cogvlm,
     fuyu,
+    t5,
     eva,
     llama,
     opt,

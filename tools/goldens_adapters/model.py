@@ -56,6 +56,15 @@ class Runner(Protocol):
     def facts(self, ids: Array, mask: Array) -> Outputs:
         """What decoding is told of tokens [B, T], by name."""
 
+    def read(self, embeds: Array, mask: Array) -> Array:
+        """What the encoder of an encoder-decoder gives for prompts [B, N]: [B, N, D]."""
+
+    def answer(self, ids: Array, real: Array, memory: Array, mask: Array) -> Array:
+        """Logits [B, T, V] of answers [B, T] (`real` is 0 at padding) to prompts [B, N] that were read."""
+
+    def greedy_answer(self, ids: Array, mask: Array, count: int) -> Array:
+        """The most likely answers to prompts [B, N], behind their start token: [B, 1 + count]."""
+
     def greedy(self, ids: Array, count: int) -> Array:
         """The most likely ids after prompts [B, T] without padding, through the cache: [B, count]."""
 
@@ -155,6 +164,27 @@ class TorchRunner:
         found = self.net.facts(torch.from_numpy(ids), torch.from_numpy(mask), ids.shape[1])
         return {name: fact.numpy() for name, fact in found.items()}
 
+    def read(self, embeds: Array, mask: Array) -> Array:
+        """See `Runner`."""
+        inputs = {"inputs_embeds": embeds, "attention_mask": mask.astype(bool)}
+        return self._call("read", inputs, {})[0].numpy()
+
+    def answer(self, ids: Array, real: Array, memory: Array, mask: Array) -> Array:
+        """See `Runner`."""
+        inputs = {
+            "inputs_embeds": self.embed(ids, None),
+            "attention_mask": real.astype(bool),
+            "encoder_hidden_states": memory,
+            "encoder_attention_mask": mask.astype(bool),
+        }
+        hidden, _ = self._call("decode", inputs, {})
+        return self._call("logits", {"hidden": hidden.numpy()}, {})[0].numpy()
+
+    def greedy_answer(self, ids: Array, mask: Array, count: int) -> Array:
+        """See `Runner`."""
+        prompts = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return self.net.generate(**prompts, max_new_tokens=count, stop_ids=()).numpy()
+
     def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""
         made = self.net.generate(torch.from_numpy(ids), max_new_tokens=count, stop_ids=())
@@ -230,6 +260,23 @@ class OnnxRunner:
     def facts(self, ids: Array, mask: Array) -> Outputs:
         """See `Runner`."""
         return self._package.arrange(ids, mask.astype(np.int64))
+
+    def read(self, embeds: Array, mask: Array) -> Array:
+        """See `Runner`."""
+        return self._package.read(embeds, mask.astype(np.int64))["encoder_hidden_states"]
+
+    def answer(self, ids: Array, real: Array, memory: Array, mask: Array) -> Array:
+        """See `Runner`."""
+        known = {"encoder_hidden_states": memory, "encoder_attention_mask": mask.astype(np.int64)}
+        embeds = self._package.embed(ids)
+        return self._package.decode(embeds, real.astype(np.int64), memory=known, keep=0)[0]
+
+    def greedy_answer(self, ids: Array, mask: Array, count: int) -> Array:
+        """See `Runner`."""
+        self._package.facts["eos_id"] = None  # nothing ends an answer
+        made = self._package.generate(ids, mask=mask.astype(np.int64), limit=count)
+        start = np.full_like(ids[:, :1], self._package.facts["start_id"] or 0)
+        return np.concatenate([start, made], axis=1)
 
     def greedy(self, ids: Array, count: int) -> Array:
         """See `Runner`."""

@@ -59,7 +59,10 @@ class Package:
     def read(self, embeds: Array, mask: Array) -> dict[str, Array]:
         """What a decoder knows of prompts [B, N] that an encoder read: more inputs of `decode`."""
         memory = self.run("encoder_model", {"inputs_embeds": embeds, "attention_mask": mask})
-        return {"encoder_hidden_states": memory["last_hidden_state"], "encoder_attention_mask": mask}
+        return {
+            "encoder_hidden_states": memory["last_hidden_state"],
+            "encoder_attention_mask": mask,
+        }
 
     def arrange(self, ids: Array | None, mask: Array) -> dict[str, Array]:
         """What decoding must know of all tokens so far: ids and mask [B, past + T]."""

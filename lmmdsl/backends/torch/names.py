@@ -18,9 +18,7 @@ from lmmdsl.text.source import Span
 
 MODULE_NAMES = frozenset({"torch", "nn", "F", "Tensor", "self", "cache"})
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | MODULE_NAMES
-_MODULE_ATTRIBUTES = frozenset(
-    {"layer", "facts", *dir(nn.Module()), *dir(Answering), *dir(Stages)}
-)
+_MODULE_ATTRIBUTES = frozenset({"layer", "facts", *dir(nn.Module()), *dir(Answering), *dir(Stages)})
 
 # What a value is called when the spec gives it no name, by the operation that makes it.
 NOUNS = {

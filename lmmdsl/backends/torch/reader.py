@@ -68,7 +68,9 @@ class ReaderWriter(RootWriter):
         ]
         for name, mask in (("seen", "attention_mask"), ("mask", "decoder_attention_mask")):
             lines += statement(f"{name} = ", f"None if {mask} is None else {mask}.bool()", indent=8)
-        lines += statement("embeds = ", "self.embed(decoder_input_ids)", self._result("embed"), indent=8)
+        lines += statement(
+            "embeds = ", "self.embed(decoder_input_ids)", self._result("embed"), indent=8
+        )
         decode = "self.decode(embeds, mask, memory, seen)"
         lines += statement("hidden = ", decode, self._result("decode"), indent=8)
         logits = "self.logits(hidden[:, -logits_to_keep:])"
@@ -80,8 +82,12 @@ class ReaderWriter(RootWriter):
         doc = _REMEMBER_DOC.format(memory=self._result("read"), **self._told(images))
         head = def_lines("remember", arguments, "Tensor")
         lines = [*head, *docstring(doc, indent=8), *self._embed_lines(images)]
-        lines += statement("mask = ", "None if attention_mask is None else attention_mask.bool()", indent=8)
-        return lines + statement("return ", "self.read(embeds, mask)", self._result("read"), indent=8)
+        lines += statement(
+            "mask = ", "None if attention_mask is None else attention_mask.bool()", indent=8
+        )
+        return lines + statement(
+            "return ", "self.read(embeds, mask)", self._result("read"), indent=8
+        )
 
     def _told(self, images: list[str]) -> dict[str, str]:
         """What docstrings say of images."""
