@@ -66,11 +66,9 @@ class PositionBucket(Op):
         return [*range(1, near + 1), *far]
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        x = args[0]
-        distance = f"{x}.abs()" if self.both else f"(-{x}).clamp(min=0)"
-        starts = f"torch.tensor({self.starts()}, device={e.device()})"
-        text = f"torch.bucketize({distance}, {starts}, right=True)"
-        return f"{text} + {self._count} * ({x} > 0)" if self.both else text
+        near = self._count // 2
+        far = tuple(self.starts()[near:])
+        return f"{e.helper('position_bucket')}({args[0]}, {near}, {far}, both={self.both})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         x, zero = args[0], g.const(0, DType.INT)

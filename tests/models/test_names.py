@@ -176,7 +176,7 @@ T5 = {
     "t5_model.decoder.final_layer_norm.weight": (2048,),
     "t5_proj.weight": (2048, 768),
 }
-READS = 2 + 1 + 2 + 12 * 10 + 6 * 10 + 2 + (24 * 9 + 2) + (24 * 14 + 2) + 2
+READS = 2 + 1 + 2 + 12 * 16 + 6 * 10 + 2 + (24 * 9 + 2) + (24 * 14 + 2) + 2
 FUYU = {
     "vision_embed_tokens.weight": (4096, 2700),
     "language_model.model.embed_tokens.weight": (262144, 4096),

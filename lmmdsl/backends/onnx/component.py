@@ -105,13 +105,7 @@ class MainGraph:
         return tuple((name, frame.outer(graph.type_of(value))) for name, value in graph.outputs)
 
     def output(self, name: str, value: str, kind: TensorType) -> None:
-        """Declare a graph output; masks are int64 outside, as they are where they enter."""
-        if kind.dtype is DType.BOOL:
-            if value == name:  # the name is that of the number
-                value = self.scope.fresh(f"{name}_holds")
-                self.scope.rename(name, value, since=0)
-            value = self.node("Cast", value, to=TensorProto.INT64)
-            kind = TensorType(DType.INT, kind.shape)
+        """Declare a graph output."""
         declared = {item.name for item in self._outputs}
         value = self._renamed.get(value, value)  # one value may be two outputs
         if value in declared or not self.scope.makes(value, since=0) or self.scope.is_shared(value):
@@ -120,6 +114,14 @@ class MainGraph:
         self.scope.rename(value, name, since=0)
         self._renamed[value] = name
         self._outputs.append(make_value(name, kind, self.options.floats))
+
+    def mask(self, name: str, value: str, kind: TensorType) -> None:
+        """Declare an output that is a mask: int64 outside, as masks are where they enter."""
+        if value == name:  # the name is that of the number
+            value = self.scope.fresh(f"{name}_holds")
+            self.scope.rename(name, value, since=0)
+        number = self.node("Cast", value, to=TensorProto.INT64)
+        self.output(name, number, TensorType(DType.INT, kind.shape))
 
     def pasts(self, method: str) -> tuple[Slot, ...]:
         """Declare the cache inputs of a method."""
@@ -282,6 +284,16 @@ def without_keep(decoder: ModelProto) -> ModelProto:
     model.graph.input.extend(kept)
     model.graph.initializer.append(make_tensor(KEEP, np.zeros((), np.int64), TensorProto.INT64))
     return model
+
+
+def arrange_component(root: Definition, options: Options) -> Component:
+    """What decoding is told of tokens, as it enters the decoder."""
+    main = MainGraph(root, options)
+    values = main.method("arrange")
+    for value, (name, kind) in zip(values, main.results("arrange"), strict=True):
+        declare = main.mask if kind.dtype is DType.BOOL else main.output
+        declare(name, value, kind)
+    return main.component("arrange")
 
 
 def flow_component(

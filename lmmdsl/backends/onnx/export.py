@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from lmmdsl.backends.onnx.component import (
     Component,
+    arrange_component,
     decoder_component,
     embed_component,
     flow_component,
@@ -50,6 +51,7 @@ PARTS = {
     "encode": vision_component,
     "embed": embed_component,
     "read": reader_component,
+    "arrange": arrange_component,
     "decode": decoder_component,
 }
 

@@ -31,6 +31,7 @@ NOUNS = {
     "equal": "same",
     "linear": "projected",
     "mul": "product",
+    "position_bucket": "bucket",
     "rearrange": "arranged",
     "rotate": "rotated",
     "splice": "spliced",

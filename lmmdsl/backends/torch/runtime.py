@@ -246,6 +246,20 @@ def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned if width == x.shape[-1] else torch.cat((turned, x[..., width:]), dim=-1)
 
 
+def position_bucket(relative: Tensor, near: int, far: tuple[int, ...], *, both: bool) -> Tensor:
+    """Bucket of each relative position (key minus query): int, of the same shape.
+
+    Distances up to `near` have a bucket each; `far` are the smallest distances of the buckets
+    behind them. `both` tells before and after apart, else what comes after is at distance 0.
+
+    Source: arXiv 1910.10683 section 2.1.
+    """
+    distance = relative.abs() if both else (-relative).clamp(min=0)
+    starts = torch.tensor([*range(1, near + 1), *far], device=relative.device)
+    bucket = torch.bucketize(distance, starts, right=True)
+    return bucket + (len(starts) + 1) * (relative > 0) if both else bucket
+
+
 def splice(embeds: Tensor, at: Tensor, rows: Tensor | None) -> Tensor:
     """Put visual rows where the prompt has placeholders.
 
