@@ -13,7 +13,7 @@ from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
 from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
-from lmmdsl.graph.ir import Definition, Instance
+from lmmdsl.graph.ir import Definition, Graph, Instance
 from lmmdsl.graph.program import Layout, Program, Slot, Stage, Vocab, Weights, flat
 from lmmdsl.passes.prune import prune
 from lmmdsl.sema.arrange import Arrange
@@ -33,6 +33,7 @@ from lmmdsl.sema.sections import (
 )
 from lmmdsl.sema.values import Called, Scope, Tensor
 from lmmdsl.sema.variants import check_variants
+from lmmdsl.sema.weave import outside
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import SourceFile, Span
 from lmmdsl.weights.map import check_maps
@@ -149,6 +150,7 @@ class Analysis:
             splice = splice or found
         arrange = self._arrange(vocab, layouts)
         methods = self.models.text_graphs(splice, arrange, self.scope, self.ctx, self.block)
+        self._check_handed(methods)
         if encode := self.models.encode_graph(self._visual(splice)):
             methods = {"encode": encode, **methods}
         methods |= self.models.flows(body.methods, self.ctx)
@@ -251,6 +253,15 @@ class Analysis:
                     self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
                 found = found or Splice(value, -1, injection.item.span)
         return found
+
+    def _check_handed(self, methods: Mapping[str, Graph]) -> None:
+        """What injections declare comes from flows: nothing gives it while text is read and written (E0602)."""
+        asked = {name for graph in methods.values() for name in outside(graph)}
+        for injection in self.injections:
+            for declared in injection.item.takes:
+                if isinstance(declared, ast.InputDecl) and declared.name in asked:
+                    llm = f"nothing hands `{declared.name}` down to the LLM"
+                    injection.problem(f"{llm}: name a value of the model in the body instead")
 
     def _arrange(self, vocab: Vocab, layouts: list[Layout]) -> Arrange:
         """What the LLM is told of its tokens; sections about it need one (E0214)."""

@@ -1,6 +1,7 @@
 """Calls: operations, parts, stacks, methods, free functions and blocks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lmmdsl.diag.codes.shapes import OperationRefused, WrongArgument
 from lmmdsl.diag.codes.types import (
@@ -30,6 +31,7 @@ from lmmdsl.sema.values import (
     PartRef,
     Poison,
     Tensor,
+    bundle,
     describe,
 )
 from lmmdsl.sema.weave import outside
@@ -218,19 +220,6 @@ def call_part(
     return bundle(graph, results)
 
 
-def bundle(graph: Graph, results: tuple[Tensor, ...]) -> object:
-    """Give a call's outputs their names back: `result`, `result.k`, `exposed`, `exposed.k`."""
-    found: dict[str, object] = {}
-    for (name, _), tensor in zip(graph.outputs, results, strict=True):
-        head, _, rest = name.partition(".")
-        previous = found.get(head, ())
-        found[head] = (*previous, tensor) if rest and isinstance(previous, tuple) else tensor
-    result = found.pop("result", None)
-    if result is None:  # all results are named
-        return tuple(found.values())
-    return Called(result, found) if found else result
-
-
 def _handed_down(
     part: PartRef, graph: Graph, tensors: list[Tensor | None], at: ast.Expr, ctx: Context
 ) -> list[Tensor | None] | None:
@@ -238,20 +227,24 @@ def _handed_down(
     wanted = outside(graph)
     if not wanted:
         return tensors
+    assert ctx.graph is not None
+    names = [graph.name_of(value) for value in graph.inputs]
+    named = zip(names, tensors, strict=True)
+    tensors = [_of_flow(n, at.span, ctx) if n in wanted else tensor for n, tensor in named]
     matched = _matched(part.path, graph, tensors, at, ctx)
     if matched is None:
         return None
-    return [
-        _from_outside(name, matched.result(wanted[name]), at, ctx) if name in wanted else tensor
-        for name, tensor in zip(map(graph.name_of, graph.inputs), tensors, strict=True)
-    ]
+    for place, name in enumerate(names):
+        if name in wanted and tensors[place] is None:
+            kind = replace(matched.result(wanted[name]), optional=wanted[name].optional)
+            tensors[place] = ctx.graph.outside(name, kind, at.span)
+    return tensors
 
 
-def _from_outside(name: str, kind: TensorType, at: ast.Expr, ctx: Context) -> Tensor:
-    """The value of a flow that an injection asks for by name, else an argument."""
-    assert ctx.graph is not None
-    here = as_tensor_if_param(ctx.scope.find(name), ctx, at.span) if ctx.is_flow else None
-    return here if isinstance(here, Tensor) else ctx.graph.outside(name, kind, at.span)
+def _of_flow(name: str, at: Span, ctx: Context) -> Tensor | None:
+    """The value of a flow that an injection below asks for by name."""
+    here = as_tensor_if_param(ctx.scope.find(name), ctx, at) if ctx.is_flow else None
+    return here if isinstance(here, Tensor) else None
 
 
 def _arguments(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Definition, Value
+from lmmdsl.graph.ir import Definition, Graph, Value
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import TensorType
@@ -133,6 +133,19 @@ class Called:
 
     result: "object"
     exposed: Mapping[str, object]
+
+
+def bundle(graph: Graph, results: tuple[Tensor, ...]) -> object:
+    """Give a call's outputs their names back: `result`, `result.k`, `exposed`, `exposed.k`."""
+    found: dict[str, object] = {}
+    for (name, _), tensor in zip(graph.outputs, results, strict=True):
+        head, _, rest = name.partition(".")
+        previous = found.get(head, ())
+        found[head] = (*previous, tensor) if rest and isinstance(previous, tuple) else tensor
+    result = found.pop("result", None)
+    if result is None:  # all results are named
+        return tuple(found.values())
+    return Called(result, found) if found else result
 
 
 @dataclass(slots=True)

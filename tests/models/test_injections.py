@@ -133,3 +133,74 @@ def test_layers_without_an_injection_are_one_class(build):
     net = build("inject RmsNorm(llm.width) after llm.layers[1].mlp")
     kinds = [type(layer) for layer in net.llm.layers]
     assert kinds[0] is kinds[2] is kinds[3] is not kinds[1]
+
+
+READER = """
+from std.attention import Attention
+from std.text.bert import Bert
+
+model Reader {
+  text: Bert(width = 24, depth = 3, heads = 3, mlp_width = 50, vocab = 64, context = 16)
+
+  inject after text.layers[1:].attn (picture: [B, M, 20], real: bool[B, M]?) {
+    cross: Attention(text.width, heads = 3, source = 20)
+    x = x + cross(x, picture, real)
+  }
+
+  flow bare(ids: int[B, T]) -> [B, T, 24] { return text(ids) }
+
+  flow look(picture: [B, K, 20], ids: int[B, T]) -> [B, T, 24] { return text(ids) }
+
+  flow some(pictures: [B, K, 20], mask: bool[B, K], ids: int[B, T]) -> [B, T, 24] {
+    picture = pictures * 2.0
+    real    = mask
+    return text(ids)
+  }
+}
+"""
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """A BERT whose upper layers read what a flow gives, and a function that does so by hooks."""
+    text = READER.replace("layers[1:]", "layers[1:3]")
+    (tmp_path / "model.lmm").write_text(text, encoding="utf-8")
+    torch.manual_seed(2)
+    net = lmmdsl.load(tmp_path / "model.lmm").to_torch().double().eval()
+    plain_text = "\n".join(
+        ["from std.text.bert import Bert", *text[text.index("model") :].splitlines()]
+    )
+    start, stop = plain_text.index("  inject"), plain_text.index("  flow bare")
+    only = plain_text[:start] + plain_text[stop : plain_text.index("  flow look")] + "}\n"
+    (tmp_path / "plain.lmm").write_text(only, encoding="utf-8")
+    plain = lmmdsl.load(tmp_path / "plain.lmm").to_torch().double().eval()
+    weights = {bare(path): value for path, value in net.state_dict().items()}
+    plain.load_state_dict({path: weights[path] for path in plain.state_dict()})
+
+    def reference(ids, picture, real=None):
+        for layer in (1, 2):
+            cross = net.get_submodule(f"text.layers.{layer}.attn.cross")
+            plain.get_submodule(f"text.layers.{layer}.attn").register_forward_hook(
+                lambda _part, _given, x, cross=cross: x + cross(x, picture, real)
+            )
+        return plain.bare(ids)
+
+    return net, reference
+
+
+PICTURE = torch.linspace(-2, 2, 2 * 3 * 20, dtype=torch.double).view(2, 3, 20).sin()
+MASK = torch.tensor([[True, True, False], [True, True, True]])
+
+
+def test_a_flow_hands_its_argument_down(reader):
+    net, reference = reader
+
+    torch.testing.assert_close(net.look(PICTURE, IDS), reference(IDS, PICTURE))
+
+
+def test_a_flow_hands_its_values_down_and_those_left_out_are_arguments(reader):
+    net, reference = reader
+    wanted = reference(IDS, PICTURE * 2, MASK)
+
+    torch.testing.assert_close(net.some(PICTURE, MASK, IDS), wanted)
+    torch.testing.assert_close(net.bare(IDS, PICTURE * 2, MASK), wanted)
