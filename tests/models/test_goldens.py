@@ -18,6 +18,9 @@ TOOL = ROOT / "tools" / "goldens.py"
 CASES = sorted(path.parent for path in (ROOT / "tests" / "data" / "goldens").glob("*/case.json"))
 
 
+CLIP = next(case for case in CASES if case.name == "clip-l-encoder-a")
+
+
 def run(*arguments):
     """Exit code and output of the tool."""
     command = [sys.executable, str(TOOL), *map(str, arguments)]
@@ -41,7 +44,7 @@ def test_every_case_passes_on_every_backend():
 
 @pytest.mark.torch
 def test_a_wrong_output_fails(tmp_path):
-    case = shutil.copytree(CASES[0], tmp_path / "case")
+    case = shutil.copytree(CLIP, tmp_path / "case")
     values = load_file(case / "io.safetensors")
     values["out.vision_features"] = values["out.vision_features"] + np.float32(1e-3)
     save_file(values, case / "io.safetensors")
@@ -55,7 +58,7 @@ def test_a_wrong_output_fails(tmp_path):
 
 @pytest.mark.torch
 def test_weights_that_do_not_fit_fail_with_the_report(tmp_path):
-    case = shutil.copytree(CASES[0], tmp_path / "case")
+    case = shutil.copytree(CLIP, tmp_path / "case")
     values = load_file(case / "weights.safetensors")
     values.pop(
         next(name for name in values if name.endswith("layer_norm1.bias") or "ln_1.bias" in name)

@@ -143,16 +143,16 @@ def test_mask_that_leaves_the_cache_out_is_refused(net):
 
 
 @pytest.mark.slow
-def test_compiled_step_has_no_break_and_never_compiles_again(net, monkeypatch):
+def test_compiled_step_has_no_break_and_never_compiles_again(net):
     ids, mask = torch.tensor([[1, 5, 6], [0, 7, 9]]), torch.tensor([[1, 1, 1], [0, 1, 1]])
     plain = net.generate(ids, attention_mask=mask, max_new_tokens=9, stop_ids=[])
-    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
 
     net.compile_step(backend="aot_eager")
 
-    for _ in range(2):
-        again = net.generate(ids, attention_mask=mask, max_new_tokens=9, stop_ids=[])
-        assert torch.equal(plain, again)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(2):
+            again = net.generate(ids, attention_mask=mask, max_new_tokens=9, stop_ids=[])
+            assert torch.equal(plain, again)
 
 
 def test_packed_weights_give_the_same_tokens(build, program, images):
