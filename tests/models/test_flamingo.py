@@ -19,7 +19,7 @@ ROWS = ([5, IMAGE, 6, 7, IMAGE, 8, 9, 10], [11, 12, 13], [IMAGE, 14, 15, 16, 17]
 IMAGES = (2, 0, 1)  # of each row
 
 
-@pytest.fixture(params=["flamingo", "open_flamingo"], scope="module")
+@pytest.fixture(params=["flamingo", "open_flamingo", "open_flamingo_4b"], scope="module")
 def spec(request):
     return lmmdsl.load(SPECS / f"{request.param}.lmm", variant="tiny")
 
@@ -115,3 +115,18 @@ def test_cached_generation_of_onnx_equals_runs_over_everything(spec, net, pictur
 
     wanted = [greedy(net, row, images) for row, images in zip(ROWS, per_row(pictures), strict=True)]
     assert made.tolist() == wanted
+
+
+@pytest.mark.parametrize("is_static", [False, True], ids=["growing cache", "static cache"])
+@torch.inference_mode()
+def test_steps_remember_images_and_ids(net, pictures, is_static):
+    ids = torch.tensor([ROWS[0], [IMAGE, *range(20, 27)]])
+
+    cache = net.make_cache(32)
+    found = [net(ids[:, :5], pictures, cache=cache)]
+    if is_static:
+        cache.make_static()
+    found += [net(ids[:, t : t + 1], cache=cache) for t in range(5, ids.shape[1])]
+
+    wanted = net(ids, pictures)
+    torch.testing.assert_close(torch.cat(found, dim=1), wanted, atol=2e-4, rtol=2e-4)

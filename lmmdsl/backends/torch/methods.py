@@ -106,6 +106,13 @@ class MethodWriter(Locals):
                 self.sizes[symbol] = self._symbol(symbol)
         return size_text(size, self.sizes)
 
+    def room(self, size: Dim) -> str:
+        """The expression for a size of a tensor: a cache of fixed shape has room for more tokens than were seen."""
+        text = self.size(size)
+        if "count_seen(" in text:
+            self.helpers.add("count_slots")
+        return text.replace("count_seen(", "count_slots(")
+
     def _symbol(self, symbol: str) -> str:
         found = find_axis(self.graph, symbol)
         if found is None:
@@ -301,7 +308,7 @@ class _Emitter:
         self.outputs = node.types
 
     def dim(self, size: Dim) -> str:
-        return self.writer.size(size)
+        return self.writer.room(size)
 
     def device(self) -> str:
         return f"{self.writer.anchor(tuple(DType))}.device"

@@ -55,10 +55,11 @@ class KVCache:
             ValueError: tokens were stored whose ids were not noted.
         """
         known = 0 if self._ids is None else self._ids.shape[1]
-        if known < self.length:
-            raise ValueError(f"the cache holds {self.length} tokens, but ids of {known} of them")
-        if self._ids is not None and self.length:
-            ids = torch.cat((self._ids[:, : self.length], ids), dim=1)
+        stored = self.length if self.position is None else int(self.position)
+        if known < stored:
+            raise ValueError(f"the cache holds {stored} tokens, but ids of {known} of them")
+        if self._ids is not None and stored:
+            ids = torch.cat((self._ids[:, :stored], ids), dim=1)
         self._ids = ids
         return ids
 
@@ -178,9 +179,6 @@ def _allowed(keys: Tensor | None, mask: Tensor | None, slots: Tensor | None) -> 
 
 
 def _biased(bias: Tensor, allowed: Tensor) -> Tensor:
-    room = allowed.shape[-1] - bias.shape[-1]
-    if room > 0:  # slots of a static cache that are still empty
-        bias = F.pad(bias, (0, room))
     return bias.masked_fill(~allowed, float("-inf"))
 
 
@@ -221,6 +219,13 @@ def count_seen(keys: Tensor | None, tokens: int, cache: KVCache | None) -> int |
     if cache is not None:
         return tokens + (cache.length if cache.position is None else cache.position)
     return tokens if keys is None else keys.shape[1]
+
+
+def count_slots(keys: Tensor | None, tokens: int, cache: KVCache | None) -> int | Tensor:
+    """Keys that attention gets: tokens seen so far and now, or all slots of a static cache."""
+    if cache is not None and cache.position is not None:
+        return cache.size
+    return count_seen(keys, tokens, cache)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
