@@ -31,6 +31,9 @@ from lmmdsl.ops import (
     norm as norm,
 )
 from lmmdsl.ops import (
+    points as points,
+)
+from lmmdsl.ops import (
     position as position,
 )
 from lmmdsl.ops import (

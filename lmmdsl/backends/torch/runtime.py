@@ -251,6 +251,23 @@ def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned if width == x.shape[-1] else torch.cat((turned, x[..., width:]), dim=-1)
 
 
+def farthest_points(points: Tensor, first: Tensor, count: int) -> Tensor:
+    """Places `[R, count]` of points `[R, N, D]`, each as far as possible from those before it.
+
+    The first `[R]` are given; of points equally far the first is taken.
+
+    Source: arXiv 1706.02413 section 3.2.
+    """
+    nearest = points.new_full(points.shape[:2], float("inf"))  # [R, N], to what is taken
+    rows = torch.arange(len(points), device=points.device)
+    places = [first]
+    for _ in range(count - 1):
+        away = (points - points[rows, places[-1]][:, None]).square().sum(-1)  # [R, N]
+        nearest = torch.minimum(nearest, away)
+        places.append(nearest.argmax(-1))
+    return torch.stack(places, dim=1)
+
+
 def position_bucket(relative: Tensor, near: int, far: tuple[int, ...], *, both: bool) -> Tensor:
     """Bucket of each relative position (key minus query): int, of the same shape.
 
