@@ -20,7 +20,7 @@ from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
 from lmmdsl.sema.inject import Injection, make_plan
-from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_same_rows
+from lmmdsl.sema.layout import Room, build_layout, build_vocab, distinct_rows
 from lmmdsl.sema.model import Models, Overrides, Splice, role_list
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
@@ -142,17 +142,16 @@ class Analysis:
         room = _room(getattr(llm, "definition", None))
         vocab = build_vocab(self.items(ast.Vocabulary), room, self.overrides, self.ctx)
         layouts: list[Layout] = []
-        splice: Splice | None = None
+        spliced: list[Splice] = []
         for item in self.items(ast.LayoutDecl):
             layout, found = build_layout(item, vocab, room, self.ctx)
             layouts.append(layout)
-            check_same_rows(splice, found, self.ctx)
-            splice = splice or found
+            spliced += found
+        splices = distinct_rows(spliced, self.ctx)
         arrange = self._arrange(vocab, layouts)
-        methods = self.models.text_graphs(splice, arrange, self.scope, self.ctx, self.block)
+        methods = self.models.text_graphs(splices, arrange, self.scope, self.ctx, self.block)
         self._check_handed(methods)
-        if encode := self.models.encode_graph(self._visual(splice)):
-            methods = {"encode": encode, **methods}
+        methods = {**self.models.encode_graphs(self._visuals(splices)), **methods}
         methods |= self.models.flows(body.methods, self.ctx)
         root = Definition(
             block=self.block.name, binding={}, doc=self.block.doc, span=self.block.span, parts=body.parts,
@@ -234,13 +233,13 @@ class Analysis:
                     check_size(item, part.definition, self.ctx)
         return found
 
-    def _visual(self, splice: Splice | None) -> Splice | None:
-        """The value that images become: the one of the layouts, and the one that injections hand down.
+    def _visuals(self, splices: list[Splice]) -> list[Splice]:
+        """What images become: the values of the layouts, and the one that injections hand down.
 
         Reports:
-            E0801 where they differ.
+            E0801 where an injection reads another value than the layouts show first.
         """
-        found = splice
+        found = splices[0] if splices else None
         for injection in self.injections:
             for name in injection.values:
                 value = self.scope.find(name)
@@ -252,7 +251,7 @@ class Analysis:
                     what = f"a second visual value, `{name}`"
                     self.sink.add(NotInBackend(at=injection.item.span, backend="", what=what))
                 found = found or Splice(value, -1, injection.item.span)
-        return found
+        return splices or ([found] if found else [])
 
     def _check_handed(self, methods: Mapping[str, Graph]) -> None:
         """What injections declare comes from flows: nothing gives it while text is read and written (E0602)."""

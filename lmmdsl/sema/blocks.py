@@ -187,7 +187,7 @@ class Blocks(Functions):
         """Items in any order: each named one is worked out when it is first needed."""
         thunks = []
         for item in items:
-            if isinstance(item, ast.Let | ast.PartDecl | ast.LearnedDecl):
+            if isinstance(item, ast.Let | ast.PartDecl | ast.LearnedDecl | ast.InputDecl):
                 thunks.append(self._declare(item, ctx, body))
         for thunk in thunks:
             if thunk is not None:
@@ -219,7 +219,10 @@ class Blocks(Functions):
             self.items(item.body, ctx, body, at)
 
     def _declare(
-        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+        self,
+        item: ast.Let | ast.PartDecl | ast.LearnedDecl | ast.InputDecl,
+        ctx: Context,
+        body: Body,
     ) -> Thunk | None:
         span = item.name_span if isinstance(item, ast.PartDecl) else item.span
         if item.name in ctx.scope.names:
@@ -232,9 +235,13 @@ class Blocks(Functions):
         return thunk
 
     def define(
-        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+        self,
+        item: ast.Let | ast.PartDecl | ast.LearnedDecl | ast.InputDecl,
+        ctx: Context,
+        body: Body,
     ) -> object:
         """Work out one named item."""
+        assert not isinstance(item, ast.InputDecl)  # a block has none
         if isinstance(item, ast.LearnedDecl):
             shape = signature.axes(item.axes, ctx, None)
             if shape is None or any(not isinstance(size, Dim) for size in shape):

@@ -3,6 +3,7 @@
 A placeholder may have an id outside the vocabulary (a negative one): it is replaced before anything is looked up.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -117,7 +118,7 @@ def _check_rows(
 
 def build_layout(
     item: ast.LayoutDecl, vocab: Vocab, room: Room, ctx: Context
-) -> tuple[Layout, Splice | None]:
+) -> tuple[Layout, list[Splice]]:
     """The segments of a layout, and where visual rows enter.
 
     Reports:
@@ -132,9 +133,7 @@ def build_layout(
     for span in _bare(item.segments, set(_filled(segments))):
         ctx.sink.add(NotVisual(at=span, found=f"a bare `{span.text}`"))
     _check_context(layout, room, item.span, ctx)
-    for splice in splices[1:]:
-        check_same_rows(splices[0], splice, ctx)
-    return layout, splices[0] if splices else None
+    return layout, splices
 
 
 def _filled(segments: Iterable[Segment]) -> Iterator[str]:
@@ -157,17 +156,21 @@ def _bare(segments: Iterable[ast.Segment], placeholders: set[str]) -> Iterator[S
                 yield from _bare(inner, placeholders)
 
 
-def check_same_rows(first: Splice | None, other: Splice | None, ctx: Context) -> None:
-    """All images of a model have one value and one placeholder.
+def distinct_rows(splices: Iterable[Splice], ctx: Context) -> list[Splice]:
+    """The visual values of a model, each with its placeholder.
 
     Reports:
-        E0801 for an image that differs from the first.
+        E0801 for a placeholder that two values fill, and for a value with two placeholders.
     """
-    if first is None or other is None:
-        return
-    if (first.value.value, first.token) != (other.value.value, other.token):
-        what = "visual rows of a second value or placeholder"
-        ctx.sink.add(NotInBackend(at=other.span, backend="", what=what))
+    found: list[Splice] = []
+    for splice in splices:
+        same = [s for s in found if splice.value.value == s.value.value or splice.token == s.token]
+        if not same:
+            found.append(splice)
+        elif (same[0].value.value, same[0].token) != (splice.value.value, splice.token):
+            what = "a second value for one placeholder, or a second placeholder for one value"
+            ctx.sink.add(NotInBackend(at=splice.span, backend="", what=what))
+    return found
 
 
 def _segment(
@@ -230,8 +233,9 @@ def _image(
         ctx.sink.add(NoPlaceholderId(at=source.span, token=source.name))
         return None
     number = vocab.tokens[source.name]
-    splices.append(Splice(value, number, source.span))
     token, text = Token(source.name, number), source.value.span.text
+    name = text if text.isidentifier() else re.sub(r"\W+", "_", source.name).strip("_")
+    splices.append(Splice(value, number, source.span, name))
     counted = [axis for axis in value.type.shape[1:-1] if isinstance(axis, Dim)]
     if len(counted) != rank - 2:
         found = str(value.type)

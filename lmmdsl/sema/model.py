@@ -6,16 +6,16 @@ placeholder), `decode` (embeddings to hidden states, cached) and `logits`.
 Axes: I images, B batch, T tokens in this step, S tokens seen so far and now, N visual tokens per image.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.layout import VisualWidth
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
 from lmmdsl.diag.codes.project import BadOverride
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Call, Graph, Repeat
+from lmmdsl.graph.ir import Call, Graph, Repeat, Value
 from lmmdsl.graph.program import Role
-from lmmdsl.sema import calls, expr
+from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Blocks, Body
 from lmmdsl.sema.builder import GraphBuilder
@@ -40,11 +40,12 @@ ROLES = ("encoder", "connector", "llm", "part")
 
 @dataclass
 class Splice:
-    """Where visual rows enter the text: the layout's span, its value, and the placeholder's id."""
+    """Where visual rows enter the text: the layout's span, its value and how that is called, the placeholder's id."""
 
     value: Tensor
     token: int
     span: Span
+    name: str = "features"
 
 
 @dataclass
@@ -80,11 +81,17 @@ class Models(Blocks):
         self._encoded: dict[str, object] = {}
 
     def define(
-        self, item: ast.Let | ast.PartDecl | ast.LearnedDecl, ctx: Context, body: Body
+        self,
+        item: ast.Let | ast.PartDecl | ast.LearnedDecl | ast.InputDecl,
+        ctx: Context,
+        body: Body,
     ) -> object:
         """Work out one named item, with the overrides that name it if it is the model's own."""
         if ctx.encoder is None:  # inside a block, whose items may be called as the model's are
             return super().define(item, ctx, body)
+        if isinstance(item, ast.InputDecl):
+            kind = signature.tensor_type(item.type, ctx, set())
+            return self.encode.input(item.name, kind, item.span) if kind else POISON
         if isinstance(item, ast.Let) and (override := self.overrides.take((item.name,))):
             item = replace(item, value=override.value)
         if isinstance(item, ast.PartDecl):
@@ -156,23 +163,26 @@ class Models(Blocks):
         graph = part.definitions[0].methods.get("forward")
         if graph is None or ctx.graph is not self.encode:
             return POISON
-        name = "pixel_values" if not self.encode.inputs else f"{part.path}_pixel_values"
+        taken = "pixel_values" in self.encode.names.values()
+        name = f"{part.path}_pixel_values" if taken else "pixel_values"
         images = {"B": Dim.symbol("I")}
         pixels = self.encode.input(name, graph.type_of(graph.inputs[0]).subs(images), at)
         here = ast.Name(span=at, name=part.path)
         return calls.call_part(part, "forward", [pixels], {}, here, ctx)
 
-    def encode_graph(self, visual: Splice | None) -> Graph | None:
-        """`encode(pixel_values) -> features`."""
-        if visual is None:
-            return None
-        return self.encode.finish(
-            (("result", visual.value.value),), visual.span, "Encode images into visual tokens."
-        )
+    def encode_graphs(self, visuals: Sequence[Splice]) -> dict[str, Graph]:
+        """`encode(pixel_values) -> features`, and `encode_NAME` of every further visual value."""
+        graphs: dict[str, Graph] = {}
+        for visual in visuals:
+            name = f"encode_{visual.name}" if graphs else "encode"
+            doc = "Encode images into visual tokens."
+            graph = self.encode.finish((("result", visual.value.value),), visual.span, doc)
+            graphs[name] = _reached(graph)
+        return graphs
 
     def text_graphs(
         self,
-        splice: Splice | None,
+        splices: Sequence[Splice],
         arrange: Arrange,
         scope: Scope,
         ctx: Context,
@@ -205,7 +215,7 @@ class Models(Blocks):
         if missing:
             return {}
         makers: dict[str, Callable[[], Graph | None]] = {
-            "embed": lambda: self._embed(llm, splice, ctx),
+            "embed": lambda: self._embed(llm, splices, ctx),
             "read": lambda: self._read(llm, ctx),
             "decode": lambda: self._decode(llm, arrange, ctx),
             "logits": lambda: self._logits(llm, ctx),
@@ -215,32 +225,42 @@ class Models(Blocks):
         order = ("embed", "read", "arrange", "decode", "logits")
         return {method: graph for method in order if (graph := graphs[method])}
 
-    def _embed(self, llm: PartRef, splice: Splice | None, ctx: Context) -> Graph | None:
+    def _embed(self, llm: PartRef, splices: Sequence[Splice], ctx: Context) -> Graph | None:
         graph = GraphBuilder()
         inner = replace(ctx, graph=graph, encoder=None)
-        at = splice.span if splice else llm.span
+        at = splices[0].span if splices else llm.span
         ids_type = TensorType(DType.INT, (Dim.symbol("B"), Dim.symbol("T")))
         ids = graph.input("input_ids", ids_type, at)
-        if splice is None:
-            result = self._method(llm, "embed", [ids], at, inner)
-            return self._finish(graph, result, at, "Embed token ids.")
-        rows = graph.input("features", replace(splice.value.type, optional=True), at)
-        is_image = _name(
-            graph, calls.apply("equal", [ids, Dim.of(splice.token)], {}, at, inner), "is_image"
-        )
-        # The placeholder may lie outside the vocabulary; its own embedding never matters.
-        text_ids = calls.apply("where", [is_image, Dim.of(0), ids], {}, at, inner)
+        if not splices:
+            plain = self._method(llm, "embed", [ids], at, inner)
+            return self._finish(graph, plain, at, "Embed token ids.")
+        rows = [
+            graph.input(
+                splice.name if place else "features",
+                replace(splice.value.type, optional=True),
+                splice.span,
+            )
+            for place, splice in enumerate(splices)
+        ]
+        marks: list[object] = []
+        text_ids: object = ids
+        for place, splice in enumerate(splices):
+            same = calls.apply("equal", [ids, Dim.of(splice.token)], {}, splice.span, inner)
+            marks.append(_name(graph, same, f"is_{splice.name}" if place else "is_image"))
+            # The placeholder may lie outside the vocabulary; its own embedding never matters.
+            text_ids = calls.apply("where", [marks[-1], Dim.of(0), text_ids], {}, at, inner)
         text_ids = _name(graph, text_ids, "text_ids")
         words = _name(graph, self._method(llm, "embed", [text_ids], at, inner), "words")
         if not isinstance(words, Tensor):
             return None
-        visual, width = splice.value.type.size(-1), words.type.size(-1)
-        if visual != width:
-            ctx.sink.add(
-                VisualWidth(at=at, visual=visual, llm=width, unused=self._unused_connector())
-            )
-            return None
-        result = calls.apply("splice", [words, is_image, rows], {}, at, inner)
+        result: object = words
+        for splice, mark, row in zip(splices, marks, rows, strict=True):
+            visual, width = splice.value.type.size(-1), words.type.size(-1)
+            if visual != width:
+                unused = self._unused_connector()
+                ctx.sink.add(VisualWidth(at=splice.span, visual=visual, llm=width, unused=unused))
+                return None
+            result = calls.apply("splice", [result, mark, row], {}, splice.span, inner)
         return self._finish(
             graph, result, at, "Embed token ids and put visual tokens at their placeholders."
         )
@@ -344,6 +364,17 @@ def _name(graph: GraphBuilder, value: object, name: str) -> object:
     if isinstance(value, Tensor):
         graph.names.setdefault(value.value, name)
     return value
+
+
+def _reached(graph: Graph) -> Graph:
+    """The graph without arguments that its result does not depend on."""
+    live, waiting = set[Value](), [value for _, value in graph.outputs]
+    while waiting:
+        value = waiting.pop()
+        if value not in live:
+            live.add(value)
+            waiting += [source for source in graph.nodes[value.node].inputs if source]
+    return replace(graph, inputs=tuple(value for value in graph.inputs if value in live))
 
 
 def role_list(roles: dict[str, str]) -> tuple[Role, ...]:

@@ -135,6 +135,9 @@ class Builder(SectionBuilder):
 
     flow = function = method
 
+    def model_input(self, meta: Meta, children: list[Any]) -> ast.InputDecl:
+        return ast.InputDecl(span=self.at(meta), name=children[0].name, type=children[0].type)
+
     def input(self, meta: Meta, children: list[Any]) -> ast.InputDecl:
         return ast.InputDecl(span=self.at(meta), name=str(children[0]), type=children[1])
 

@@ -18,6 +18,7 @@ SAVED = [
     "internlm_7b-llm-a",
     "flan_t5-llm-a",
     "blip2-t5-a",
+    "ferret-sampler-a",
     "fuyu-model-a",
     "cogvlm-encoder-a",
     "cogvlm-model-a",

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 import lmmdsl
+from goldens_adapters import whole
 from goldens_adapters.case import Case
 from goldens_adapters.flows import FLOW, add_flow
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import arguments, demand
+from goldens_adapters.words import arguments, clip_settings, demand, llama_settings
 
 NAME = "ferret"
 
@@ -50,27 +51,7 @@ def _sampler(case: Case) -> lmmdsl.Spec:
     region, grid = connector["region"], connector["grid"]
     sizes = {"width": region["width"], "out": region["out_width"], "grid": grid}
     sizes |= sampler_settings(region)
-    width, points, depth = region["width"], region["init_points"], len(region["sub_points"])
-    types = [f"point_features: [R, {points}, {width}]"]
-    values, lines, before = ["seen"], [], "seen, drawn"
-    for s, (n, k) in enumerate(zip(sizes["centers"], sizes["neighbors"], strict=True)):
-        types += [f"stage_{s}: [R, {n}, {width}]", f"centers_{s}: [R, {n}, 2]"]
-        types += [f"fps_index_{s}: int[R, {n}]", f"knn_index_{s}: int[R, {n}, {k}]"]
-        names = f"f{s}, c{s}, p{s}, k{s}"
-        lines.append(f"    {names} = sampler.stages[{s}]({before}, first[{s}])")
-        values.append(names)
-        before = f"f{s}, c{s}"
-    types.append(f"region_features: [R, 1, {region['out_width']}]")
-    values.append("sampler(patches, at, drawn, first)")
-    steps = "\n".join(lines)
-    flow = f"""
-  flow {FLOW}(patches: [I, {grid * grid}, {width}], at: int[R], drawn: [R, {points}, 2], first: int[{depth}, R])
-    -> ({", ".join(types)}) {{
-    seen = look(patches, {grid}, at, drawn)
-{steps}
-    return {", ".join(values)}
-  }}
-"""
+    flow = _stages(FLOW, sizes)
     text = f"""from std.connector.sampler import RegionSampler, look
 
 model Golden {{
@@ -80,6 +61,31 @@ model Golden {{
 }}
 """
     return compile_text(add_flow(text, flow), {})
+
+
+def _stages(name: str, sizes: dict[str, Any]) -> str:
+    """A flow that shows what every stage of the part `sampler` gives."""
+    width, points, depth, grid = (sizes[key] for key in ("width", "points", "depth", "grid"))
+    types = [f"point_features: [R, {points}, {width}]"]
+    values, lines, before = ["seen"], [], "seen, drawn"
+    for s, (n, k) in enumerate(zip(sizes["centers"], sizes["neighbors"], strict=True)):
+        types += [f"stage_{s}: [R, {n}, {width}]", f"centers_{s}: [R, {n}, 2]"]
+        types += [f"fps_index_{s}: int[R, {n}]", f"knn_index_{s}: int[R, {n}, {k}]"]
+        names = f"f{s}, c{s}, p{s}, k{s}"
+        lines.append(f"    {names} = sampler.stages[{s}]({before}, first[{s}])")
+        values.append(names)
+        before = f"f{s}, c{s}"
+    types.append(f"region_features: [R, 1, {sizes['out']}]")
+    values.append("sampler(patches, at, drawn, first)")
+    steps = "\n".join(lines)
+    return f"""
+  flow {name}(patches: [I, {grid * grid}, {width}], at: int[R], drawn: [R, {points}, 2], first: int[{depth}, R])
+    -> ({", ".join(types)}) {{
+    seen = look(patches, {grid}, at, drawn)
+{steps}
+    return {", ".join(values)}
+  }}
+"""
 
 
 def _draws(case: Case) -> dict[str, Any]:
@@ -119,5 +125,61 @@ def _first(same: Any, places: Any) -> list[list[int]]:
     return (np.sort(told, axis=-1) if places.ndim == 3 else told).tolist()
 
 
-_BUILDERS = {"sampler": _sampler}
-_RUNS = {"sampler": _run_sampler}
+def _model(case: Case) -> lmmdsl.Spec:
+    vision, connector, llm = (case.config(name) for name in ("vision", "connector", "llm"))
+    region, layout = connector["region"], case.config("layout")
+    demand(vision, select_layer=-2, attn_bias=True, mlp_bias=True)
+    demand(connector["image"], kind="linear", bias=True)
+    demand(llm, attn_bias=False, mlp_bias=False)
+    tower = vision | {"norm_position": "pre", "position": "learned"}
+    settings = whole.settings_of(
+        vision=clip_settings(tower),
+        sampler=sampler_settings(region),
+        llm=llama_settings(llm),
+    )
+    settings |= {
+        "vocab.image": layout["image_token"],
+        "vocab.region_fea": layout["region_token"],
+        "vocab.bos": layout["bos_id"],
+        "vocab.eos": layout.get("eos_id", 2),
+    }
+    text = (whole.FOLDER / "ferret.lmm").read_text(encoding="utf-8")
+    text = text.replace("import RegionSampler\n", "import RegionSampler, look\n")
+    side, patch = vision["image_size"], vision["patch_size"]
+    count, width = (side // patch) ** 2, vision["width"]
+    flow = f"""
+  flow {FLOW}(pixels: [I, {vision["channels"]}, {side}, {side}]) -> (vision_features: [I, {count}, {width}]) {{
+    return drop_first(vision(pixels).hidden[-2])
+  }}
+"""
+    sizes = {"width": width, "out": llm["width"], "grid": side // patch, **sampler_settings(region)}
+    return compile_text(add_flow(add_flow(text, flow), _stages("places", sizes)), settings)
+
+
+def _run_model(case: Case, runner: Runner) -> Outputs:
+    pixels = case.inputs["pixel_values"].astype(np.float32)
+    ids = case.inputs["expanded_ids"].astype(np.int64)
+    mask = case.inputs["expanded_mask"].astype(bool)
+    tokens = runner.encode(pixels, {})["result"]
+    outputs = runner.flow(FLOW, {"pixels": pixels}) | {"connector_tokens": tokens}
+    rows = {}
+    if len(case.inputs.get("points", ())):
+        rows = {
+            "regions": runner.flow("encode_regions", {"pixel_values": pixels, **_draws(case)})[
+                "result"
+            ]
+        }
+        outputs |= _agreeing(case, _places(case, runner, outputs["vision_features"]))
+        outputs["region_features"] = rows["regions"][:, 0]
+    embeds = runner.embed(ids, tokens, rows)
+    outputs["inputs_embeds"] = embeds
+    return outputs | runner.decode(embeds, mask, {"final_hidden": "llm"})
+
+
+def _places(case: Case, runner: Runner, patches: Any) -> Outputs:
+    """Which points were chosen and seen."""
+    return runner.flow("places", {"patches": patches, **_draws(case)})
+
+
+_BUILDERS = {"sampler": _sampler, "model": _model}
+_RUNS = {"sampler": _run_sampler, "model": _run_model}

@@ -36,8 +36,10 @@ class Runner(Protocol):
     def encode(self, pixels: Array, taps: Taps) -> Outputs:
         """Images [I, C, H, W] to `result` [I, N, D]."""
 
-    def embed(self, ids: Array, features: Array | None) -> Array:
-        """Ids [B, T], with features [I, N, D] at the placeholders, to embeddings [B, T, D]."""
+    def embed(
+        self, ids: Array, features: Array | None, rows: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Ids [B, T] to embeddings [B, T, D], with features [I, N, D] and further rows at their placeholders."""
 
     def decode(
         self,
@@ -133,9 +135,12 @@ class TorchRunner:
         result, seen = self._call("encode", {"pixel_values": pixels}, taps)
         return {"result": result.numpy(), **seen}
 
-    def embed(self, ids: Array, features: Array | None) -> Array:
+    def embed(
+        self, ids: Array, features: Array | None, rows: Mapping[str, Array] | None = None
+    ) -> Array:
         """See `Runner`."""
         inputs = {"input_ids": ids} | ({} if features is None else {"features": features})
+        inputs |= rows or {}
         result, _ = self._call("embed", inputs, {})
         return result.numpy()
 
@@ -225,10 +230,13 @@ class OnnxRunner:
         found = {"result": features.reshape(len(pixels), -1, features.shape[-1])}
         return found | self._tapped("vision_encoder", {"pixel_values": pixels}, taps)
 
-    def embed(self, ids: Array, features: Array | None) -> Array:
+    def embed(
+        self, ids: Array, features: Array | None, rows: Mapping[str, Array] | None = None
+    ) -> Array:
         """See `Runner`."""
         flat = None if features is None else features.reshape(-1, features.shape[-1])
-        return self._package.embed(ids, flat)
+        more = {name: row.reshape(-1, row.shape[-1]) for name, row in (rows or {}).items()}
+        return self._package.embed(ids, flat, more)
 
     def decode(
         self,

@@ -205,22 +205,24 @@ def embed_component(root: Definition, options: Options) -> Component:
     graph = root.methods["embed"]
     for formal, kind in signature(graph):
         if kind.dtype is DType.FLOAT:
-            given[formal] = _features(main, main.frame(graph).outer(kind))
+            name = "image_features" if formal == "features" else formal
+            given[formal] = _features(main, main.frame(graph).outer(kind), name)
     (value,), ((_, kind),) = main.method("embed", given), main.results("embed")
     main.output("inputs_embeds", value, kind)
     return main.component("embed_tokens")
 
 
-def _features(main: MainGraph, kind: TensorType) -> str:
-    name = main.input("image_features", _flat(kind))
+def _features(main: MainGraph, kind: TensorType, called: str = "image_features") -> str:
+    name = main.input(called, _flat(kind, called))
     sizes = _sizes(kind.shape[1:])  # where images may have any size, every row is one by itself
     images = main.node("Reshape", name, main.scope.integers([-1, *sizes]))
     main.scope.measure(images, kind)
     return images
 
 
-def _flat(kind: TensorType) -> TensorType:
-    return TensorType(kind.dtype, (Dim.symbol("num_image_tokens"), kind.shape[-1]))
+def _flat(kind: TensorType, called: str = "image_features") -> TensorType:
+    count = "num_image_tokens" if called == "image_features" else f"num_{called}"
+    return TensorType(kind.dtype, (Dim.symbol(count), kind.shape[-1]))
 
 
 def _sizes(shape: Sequence[Axis]) -> list[int]:

@@ -50,10 +50,18 @@ class Package:
         pixels = np.asarray(pixels, self.float)
         return self.run("vision_encoder", {"pixel_values": pixels})["image_features"]
 
-    def embed(self, ids: Array, features: Array | None = None) -> Array:
-        """Ids [B, T] to embeddings [B, T, width], features in the places of the placeholders."""
+    def embed(
+        self, ids: Array, features: Array | None = None, rows: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Ids [B, T] to embeddings [B, T, width], features in the places of the placeholders.
+
+        `rows` are those of further visual values, by name: [rows, width].
+        """
         none = np.zeros((0, self.facts["width"]), self.float)
-        feeds = {"input_ids": ids, "image_features": none if features is None else features}
+        feeds = dict.fromkeys(self.facts["components"]["embed_tokens"]["inputs"], none)
+        feeds |= {"input_ids": ids, **(rows or {})}
+        if features is not None:
+            feeds["image_features"] = features
         return self.run("embed_tokens", feeds)["inputs_embeds"]
 
     def read(self, embeds: Array, mask: Array) -> dict[str, Array]:
@@ -105,12 +113,18 @@ class Package:
         return results.pop("logits"), results
 
     def generate(
-        self, ids: Array, pixels: Array | None = None, *, limit: int = 20, mask: Array | None = None
+        self,
+        ids: Array,
+        pixels: Array | None = None,
+        *,
+        limit: int = 20,
+        mask: Array | None = None,
+        rows: Mapping[str, Array] | None = None,
     ) -> Array:
         """Greedy continuation of (or answer to) ids [B, T]: new ids [B, <= limit]; ended rows are padded."""
         mask = np.ones_like(ids) if mask is None else mask
         features = None if pixels is None else self.encode(pixels)
-        embeds, memory = self.embed(ids, features), None
+        embeds, memory = self.embed(ids, features, rows), None
         if "encoder_model" in self.facts["components"]:  # the answer has a beginning of its own
             memory, start = self.read(embeds, mask), self.facts["start_id"] or 0
             ids = np.full((len(ids), 1), start, np.int64)

@@ -5,7 +5,7 @@ The emitter copies these classes into its file, as it does those of `generation`
 Axes: B batch, N tokens of the prompt, T tokens of the answer, I images, D width, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class Answer(Continuation):
         if real is not None:
             self.memory["encoder_attention_mask"] = real
 
-    def start(self, pixel_values: Tensor | None) -> Tensor:
+    def start(self, pixel_values: Tensor | None, inputs: Mapping[str, Tensor]) -> Tensor:
         """Feed the start tokens; gives the scores of the first new token `[B, V]`."""
         scores = self.net.step(self.prompts, None, self.cache, self.memory)
         if self.net._compiled_step is not None:

@@ -6,7 +6,7 @@ that generates inherits from `Generation` and has `embed`, `decode`, `logits` an
 Axes: B batch, T tokens of the prompt, S tokens seen so far and now, I images, V vocabulary.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -84,6 +84,7 @@ class Generation(nn.Module):
         top_p: float | None = None,
         seed: int | None = None,
         stop_ids: Collection[int] | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
     ) -> Iterator[Tensor]:
         """Yield the ids `[B]` of each new token.
 
@@ -98,6 +99,7 @@ class Generation(nn.Module):
             top_p: sample among the most likely tokens that together have this probability.
             seed: makes sampling repeatable.
             stop_ids: tokens that end a row (the model's own end token, if not given).
+            inputs: what the model takes beside images, by name.
 
         Raises:
             ValueError: the context is too short, or images and placeholders do not match.
@@ -109,7 +111,7 @@ class Generation(nn.Module):
         sampler = Sampler(temperature, top_k, top_p, seed, input_ids.device)
         done = torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)  # [B]
         run, count = self.begin(input_ids, pixel_values, attention_mask, max_new_tokens)
-        scores = run.start(pixel_values)  # [B, V]
+        scores = run.start(pixel_values, inputs or {})  # [B, V]
         for left in reversed(range(count)):
             ids = sampler.choose(scores).masked_fill(done, filler)  # [B]
             yield ids
@@ -203,9 +205,9 @@ class Continuation:
         self.ids = F.pad(prompts, (0, room)) if net.READS_IDS else None  # [B, size]
         self.mask = None if real is None else F.pad(real, (0, room), value=True)  # [B, size]
 
-    def start(self, pixel_values: Tensor | None) -> Tensor:
+    def start(self, pixel_values: Tensor | None, inputs: Mapping[str, Tensor]) -> Tensor:
         """Read the prompts; gives the scores of the first new token `[B, V]`."""
-        images = {} if pixel_values is None else {"pixel_values": pixel_values}
+        images = dict(inputs) if pixel_values is None else {"pixel_values": pixel_values, **inputs}
         scores: Tensor = self.net(
             self.prompts, attention_mask=self.real, cache=self.cache, logits_to_keep=1, **images
         )
@@ -385,4 +387,6 @@ def require_images(input_ids: Tensor, image_id: int) -> None:
         return
     count = int((input_ids == image_id).sum())
     if count:
-        raise ValueError(f"the prompt has {count} placeholders, but there are no images")
+        raise ValueError(
+            f"the prompt has {count} placeholders {image_id}, but nothing to fill them"
+        )

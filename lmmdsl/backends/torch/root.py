@@ -170,7 +170,7 @@ class RootWriter(ClassWriter):
     def _forward(self) -> list[str]:
         encode = self.definition.methods.get("encode")
         images = [encode.name_of(value) for value in encode.inputs] if encode else []
-        optional = [*images, "attention_mask", "position_ids"]
+        optional = [*images, *self._further, "attention_mask", "position_ids"]
         kinds = (
             {images[0]: "Tensor | list[Tensor] | None"} if encode and self._any_size(images) else {}
         )
@@ -191,6 +191,10 @@ class RootWriter(ClassWriter):
             f"\n    {name}: `{self._shape('encode', place)}`, in the order of their placeholders."
             for place, name in enumerate(images)
         )
+        for graph in self.definition.methods.values():
+            for value in graph.inputs:
+                if (name := graph.name_of(value)) in self._further and f" {name}:" not in shown:
+                    shown += f"\n    {name}: `{shape_text(graph.type_of(value))}`, an input of the model."
         decode, types = self.definition.methods["decode"], {}
         for value in decode.inputs:
             types[decode.name_of(value)] = shape_text(decode.type_of(value)).removeprefix("int ")
@@ -233,8 +237,10 @@ class RootWriter(ClassWriter):
     def _embed_lines(self, images: list[str]) -> list[str]:
         """From ids and images to embeddings."""
         lines: list[str] = []
-        spliced = len(self.definition.methods["embed"].inputs) > 1
-        embed = "self.embed(input_ids, features)" if spliced else "self.embed(input_ids)"
+        graph = self.definition.methods["embed"]
+        spliced = len(graph.inputs) > 1
+        rows = [graph.name_of(value) for value in graph.inputs[1:]]
+        embed = f"self.embed({', '.join(['input_ids', *rows])})"
         if images:
             call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
             if self._any_size(images):
@@ -248,7 +254,34 @@ class RootWriter(ClassWriter):
             if spliced:
                 self.helpers.add("require_images")
                 lines += ["        else:", "            require_images(input_ids, self.IMAGE_ID)"]
+        lines += [line for name in rows[1:] for line in self._further_rows(name)]
         return lines + statement("embeds = ", embed, self._result("embed"), indent=8)
+
+    @property
+    def _further(self) -> list[str]:
+        """Inputs beside images that visual values need."""
+        methods = self.definition.methods
+        images = {g.name_of(v) for g in [methods.get("encode")] if g for v in g.inputs}
+        graphs = [graph for name, graph in methods.items() if name.startswith("encode_")]
+        names = [graph.name_of(value) for graph in graphs for value in graph.inputs]
+        return [name for name in dict.fromkeys(names) if name not in images]
+
+    def _further_rows(self, name: str) -> list[str]:
+        """A further visual value, where its inputs are given."""
+        graph = self.definition.methods[f"encode_{name}"]
+        own = [n for v in graph.inputs if (n := graph.name_of(v)) in self._further]
+        given = [
+            f"{graph.name_of(v)}.to(self.dtype)"
+            if graph.type_of(v).dtype is DType.FLOAT
+            else graph.name_of(v)
+            for v in graph.inputs
+        ]
+        call = f"self.encode_{name}({', '.join(given)})"
+        lines = [f"        {name} = None", f"        if {own[0]} is not None:"]
+        lines += statement(f"{name} = ", call, self._result(f"encode_{name}"), indent=12)
+        spans = _images(s for layout in self._program.layouts for s in layout.segments)
+        token = next(span.token.id for span in spans if span.value == name)
+        return [*lines, "        else:", f"            require_images(input_ids, {token})"]
 
     @property
     def _read(self) -> str:

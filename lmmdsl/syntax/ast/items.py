@@ -87,7 +87,7 @@ class Parameter(Syntax):
 
 @node
 class InputDecl(Syntax):
-    """A tensor argument of a method."""
+    """A tensor argument of a method, or of the model itself: what its encoder takes beside pictures."""
 
     name: str
     type: TypeExpr
@@ -145,6 +145,7 @@ Item = (
     | SourceDecl
     | Vocabulary
     | Variant
+    | InputDecl
     | LayoutDecl
     | Visibility
     | Positions
