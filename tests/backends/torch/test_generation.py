@@ -108,7 +108,7 @@ def test_sampling_repeats_with_its_seed(net):
 @pytest.mark.parametrize(
     ("ids", "with_images", "options", "problem"),
     [
-        (SHORT, False, {}, "16 placeholders -200, but nothing to fill them"),
+        (SHORT, False, {}, "16 placeholders 127, but nothing to fill them"),
         (LONG, True, {}, "1 x 16 = 16 visual rows for 32 placeholders"),
         ([1, 2], False, {"max_new_tokens": 500}, "do not fit into a context of 256"),
         ([1, 2], False, {"max_new_tokens": 0}, "must be 1 or more"),
