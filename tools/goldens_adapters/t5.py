@@ -18,6 +18,7 @@ from goldens_adapters.words import arguments, demand, pick
 
 NAME = "t5"
 ACTS = {"gelu_erf_gated": "gelu", "gelu_tanh_gated": "gelu_tanh", "gelu_new_gated": "gelu_tanh"}
+ACT_IMPORT = "from std.mlp import gelu_tanh\n"  # not every case has it, but each may name it
 BIASES = {"relative_bias_encoder": "near_prompt", "relative_bias_decoder": "near_answer"}
 
 
@@ -61,7 +62,7 @@ def build(case: Case) -> lmmdsl.Spec:
     llm = case.config("llm")
     if case.part == "whole":
         return _whole(case)
-    text = f"""from std.llm.t5 import T5
+    text = f"""{ACT_IMPORT}from std.llm.t5 import T5
 
 model Golden {{
   llm llm: T5({arguments(t5_settings(llm))})
@@ -97,7 +98,8 @@ def _whole(case: Case) -> lmmdsl.Spec:
         "vocab.start": llm["decoder_start_id"],
         "vocab.eos": llm["eos_id"],
     }
-    return compile_text(whole.read_spec("blip2_t5.lmm", blip2.RESULTS, case), settings)
+    text = whole.read_spec("blip2_t5.lmm", blip2.RESULTS, case)
+    return compile_text(text.replace("from std.nn ", f"{ACT_IMPORT}from std.nn ", 1), settings)
 
 
 def run(case: Case, runner: Runner) -> Outputs:
