@@ -11,7 +11,6 @@ from lmmdsl.graph.ir import (
     Call,
     Definition,
     Graph,
-    Input,
     Instance,
     Node,
     Param,
@@ -138,7 +137,7 @@ def _graph(graph: Graph, demand: Demand, outputs: set[str], kept: dict[int, Defi
     nodes: list[Node] = []
     for index, node in enumerate(graph.nodes):
         slots = [slot for slot in range(len(node.types)) if Value(index, slot) in live]
-        if not slots and not isinstance(node.payload, Input):
+        if not slots and Value(index) not in graph.inputs:
             continue
         node, slots = _node(node, slots, demand, kept)
         for place, slot in enumerate(slots):

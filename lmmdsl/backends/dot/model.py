@@ -37,7 +37,7 @@ from lmmdsl.passes.ledger import ledgers
 from lmmdsl.passes.stages import PartTraining, count_stage
 from lmmdsl.text.amount import exact, share, short, short_bytes
 
-TEXT_METHODS = ("embed", "arrange", "decode", "logits")
+TEXT_METHODS = ("embed", "read", "arrange", "decode", "logits")
 HALF = 2  # bytes of a number in half precision
 
 
@@ -69,7 +69,9 @@ class _Model:
 
     def figure(self) -> Figure:
         """Draw everything, from the top."""
-        flows = {n: g for n, g in self.program.root.methods.items() if n not in TEXT_METHODS}
+        methods = self.program.root.methods
+        hidden = TEXT_METHODS if "decode" in methods else ()
+        flows = {name: graph for name, graph in methods.items() if name not in hidden}
         for name, graph in flows.items():
             if name == "encode" or len(flows) == 1:
                 self._flow(name, graph)
@@ -200,10 +202,10 @@ class _Model:
         for name, value in graph.outputs:
             if value.node not in ids:
                 continue
-            if method == "encode" and self.ledger and "decode" in self.program.root.methods:
-                for port in image_ports(self.ledger):
+            if self._is_visual(method) and self.ledger:
+                for port in image_ports(self.ledger, method.removeprefix("encode").strip("_")):
                     self._connect(ids[value.node], "strip", graph, value, port)
-                if any(item.values for item in self.program.injections):
+                if method == "encode" and any(item.values for item in self.program.injections):
                     self._connect(ids[value.node], "llm", graph, value)
                 continue
             target = f"{method}.{name}.out"
@@ -212,6 +214,11 @@ class _Model:
             )
             row.append(target)
             self._connect(ids[value.node], target, graph, value)
+
+    def _is_visual(self, method: str) -> bool:
+        """Whether a method gives rows that stand in the LLM's input, or that its layers read."""
+        methods = self.program.root.methods
+        return "decode" in methods and (method == "encode" or method.startswith("encode_"))
 
     # ---- parts ----
 

@@ -21,10 +21,12 @@ def make_strip(ledger: Ledger, name: str) -> Strip:
     return Strip(name, f"layout {ledger.layout}:", tuple(cells), _account(ledger))
 
 
-def image_ports(ledger: Ledger) -> tuple[str, ...]:
-    """Cells that visual tokens fill."""
+def image_ports(ledger: Ledger, value: str) -> tuple[str, ...]:
+    """Cells that the tokens of a visual value fill; "" is the value that is shown first."""
     entries = ledger.entries[:MAX_CELLS]
-    return tuple(f"s{place}" for place, entry in enumerate(entries) if entry.kind == "image")
+    places = [place for place, entry in enumerate(entries) if entry.kind == "image"]
+    wanted = value or next((entries[place].value for place in places), "")
+    return tuple(f"s{place}" for place in places if entries[place].value == wanted)
 
 
 def _cell(place: int, entry: Entry) -> Cell:

@@ -20,6 +20,8 @@ MASK, KEYS = 4, 3  # operands of an attention
 
 def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
     """Draw the matrix; None where the LLM's attentions differ or take a mask of their own."""
+    if "read" in program.root.methods:
+        return None  # prompt and answer are two sequences
     found = list(_attentions(program.root, "decode", set()))
     causal = {
         bool(getattr(node.payload.op, "causal", False))

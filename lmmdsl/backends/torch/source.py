@@ -62,7 +62,7 @@ def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -
     written: dict[str, str] = {}
     for item in items:
         if item is root and isinstance(model, Program):
-            kind = ReaderWriter if "read" in root.methods else RootWriter
+            kind = ReaderWriter if {"read", "decode"} <= root.methods.keys() else RootWriter
             writer: ClassWriter = kind(item, names, slots, helpers, reserved, program=model)
         else:
             writer = ClassWriter(item, names, slots, helpers, reserved)
