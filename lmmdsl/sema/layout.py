@@ -227,7 +227,9 @@ def _image(
     rank = 4 if source.row_end else 3
     if not isinstance(value, Tensor) or len(value.type.shape) != rank:
         found = str(value.type) if isinstance(value, Tensor) else describe(value)
-        ctx.sink.add(NotVisual(at=source.value.span, found=found))
+        axes = len(value.type.shape) if isinstance(value, Tensor) else 0
+        ended = source.row_end is not None
+        ctx.sink.add(NotVisual(at=source.value.span, found=found, rows=ended, axes=axes))
         return None
     if source.name not in vocab.tokens:
         ctx.sink.add(NoPlaceholderId(at=source.span, token=source.name))

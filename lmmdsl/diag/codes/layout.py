@@ -229,10 +229,25 @@ class NotVisual(Located):
     """
 
     found: str
+    rows: bool = False  # whether a token ends each row
+    axes: int = 0  # of what was found
 
     def message(self) -> str:
         """Show what was found."""
+        if self.rows:
+            return f"an image span with `rows` needs features [I, R, C, D], not {self.found}"
         return f"an image span needs features [I, N, D], not {self.found}"
+
+    def helps(self) -> tuple[str, ...]:
+        """Say how a grid becomes a row of tokens."""
+        if self.axes == 4 and not self.rows:
+            return (
+                'put the grid into one row: `|> rearrange("i r c d -> i (r c) d")`; '
+                "or end each of its rows with a token: `<image = VALUE, rows <newline>>`",
+            )
+        if self.axes == 3 and self.rows:
+            return ("leave `rows` out, or give a grid of tokens",)
+        return ()
 
 
 @diagnostic("E0508", "no-placeholder-id", "an image token has no id")
