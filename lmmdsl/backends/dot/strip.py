@@ -67,5 +67,6 @@ def _wrap(text: str) -> str:
 def _account(ledger: Ledger) -> str:
     if ledger.context is None:
         return ""
-    start = f"context {exact(ledger.context)} \u2212 {ledger.visual} visual \u2212 {ledger.special} named"
+    visual = ledger.visual if ledger.visual.is_const else f"({ledger.visual})"
+    start = f"context {exact(ledger.context)} \u2212 {visual} visual \u2212 {ledger.special} named"
     return start if ledger.left is None else f"{start} = {exact(ledger.left)} left for text"

@@ -160,7 +160,8 @@ def _derivations(layout: LayoutTokens) -> tuple[str, ...]:
 def _account(layout: LayoutTokens) -> tuple[str, ...]:
     if layout.context is None:
         return ()
-    start = f"context {exact(layout.context)} - {layout.visual} visual - {layout.special} named"
+    visual = f"({layout.visual})" if layout.left is None else str(layout.visual)
+    start = f"context {exact(layout.context)} - {visual} visual - {layout.special} named"
     if layout.left is None:
         return ("", start)
     lines = ["", f"{start} = {exact(layout.left)} left for text"]
