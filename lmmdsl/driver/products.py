@@ -14,7 +14,6 @@ from lmmdsl.diag.codes.project import LibraryMissing
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import new_folder
 from lmmdsl.graph.program import Program
-from lmmdsl.passes.fuse import fuse_program
 
 AnyPath = str | os.PathLike[str]
 
@@ -83,9 +82,9 @@ def build_module(program: Program, **options: Any) -> Any:
 def emit_source(program: Program, level: int = 0) -> str:
     """The PyTorch source of a program: one file that needs nothing but torch."""
     with needs("torch"):
-        from lmmdsl.backends.torch import source
+        from lmmdsl.backends.torch import module, source
 
-    return source.emit_source(fuse_program(program) if level else program)
+    return source.emit_source(module.optimized(program, level))
 
 
 def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **options: Any) -> Any:

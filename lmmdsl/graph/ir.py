@@ -87,7 +87,17 @@ class Repeat:
     states: tuple[int, ...]
 
 
-Payload = Input | Constant | Size | Read | Apply | Call | Repeat
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Another method of this definition, whose results stay the same from step to step: a cache keeps them.
+
+    Its inputs are the arguments of that method. Only the pass that looks for such values makes this node.
+    """
+
+    method: str
+
+
+Payload = Input | Constant | Size | Read | Apply | Call | Repeat | Once
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ serves any number of images, also none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from lmmdsl.backends.onnx.frame import Frame, Options, open_axes, signature
+from lmmdsl.backends.onnx.memory import Kept, Preparer
 from lmmdsl.backends.onnx.names import AXES
 from lmmdsl.backends.onnx.protos import make_tensor, make_value
 from lmmdsl.backends.onnx.scope import Scope
@@ -20,6 +21,7 @@ from lmmdsl.backends.onnx.uses import Slot
 from lmmdsl.backends.onnx.walk import Tap, Walker, opset_imports
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Param
+from lmmdsl.passes.keep import STEP, keep, lasting
 from lmmdsl.types.tensor import Axis, DType, TensorType
 
 # Operator sets fix the IR version they came with; metadata on nodes needs 10.
@@ -88,8 +90,8 @@ class MainGraph:
         """Add a node of the graph's own."""
         return self.scope.add(kind, inputs, stem="", attributes=attributes)[0]
 
-    def method(self, name: str, given: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """Run a method of the root; arguments that are not given become graph inputs."""
+    def method(self, name: str, given: Mapping[str, str | None] | None = None) -> tuple[str, ...]:
+        """Run a method of the root; arguments that are not given become graph inputs, None leaves one out."""
         graph = self._root.methods[name]
         frame, known = self.frame(graph), given or {}
         arguments = [
@@ -138,6 +140,17 @@ class MainGraph:
         kind = _cache(heads, size, "past_sequence_length")
         self._inputs.append(make_value(name, kind, self.options.floats))
         return self.scope.add_state(name, kind)
+
+    def take_kept(self, kept: Sequence[Kept]) -> None:
+        """Declare what a decoder keeps from its first step on as inputs."""
+        declared = {item.name: self._kept_input(item) for item in kept}
+        names = iter(declared.values())
+        for count in self.walker.uses.kept(self._root, STEP) if kept else ():
+            self.scope.kept.append(tuple(next(names) for _ in range(count)))
+
+    def _kept_input(self, item: Kept) -> str:
+        self._inputs.append(make_value(item.name, item.kind, self.options.floats))
+        return self.scope.add_state(item.name, item.kind)
 
     def presents(self, slots: Sequence[Slot]) -> None:
         """Declare the cache outputs."""
@@ -239,6 +252,7 @@ def reader_component(root: Definition, options: Options) -> Component:
     """The encoder of an encoder-decoder: embeddings of a prompt to what the decoder remembers of it."""
     main = MainGraph(root, options)
     graph = root.methods["read"]
+    main.call_axis(graph.type_of(graph.inputs[0]).shape[1], "encoder_sequence_length")
     frame = main.frame(graph)
     given = {name: main.input(name, frame.outer(kind)) for name, kind in signature(graph)}
     (value,), ((_, kind),) = main.method("read", given), main.results("read")
@@ -246,25 +260,66 @@ def reader_component(root: Definition, options: Options) -> Component:
     return main.component("encoder_model")
 
 
-def decoder_component(root: Definition, options: Options) -> Component:
+def memory_component(
+    root: Definition, options: Options
+) -> tuple[Component, tuple[Kept, ...]] | None:
+    """What the decoder reads beside tokens to what it keeps of that; None where it keeps nothing."""
+    main = MainGraph(root, options)
+    preparer = Preparer(root, options)
+    if not preparer.uses.kept(root, STEP):
+        return None
+    graph = root.methods[STEP]
+    _call_axes(main, graph)
+    places = sorted(lasting(root) & preparer.feeds(root, STEP))
+    known = {place: _lasting(main, graph, *signature(graph)[place]) for place in places}
+    preparer.prepare(main.frame(graph), STEP, known)
+    for item in preparer.kept:
+        main.output(item.name, item.value, item.kind)
+    main.walker = preparer
+    return main.component("decoder_memory"), tuple(preparer.kept)
+
+
+def _call_axes(main: MainGraph, graph: Graph) -> None:
+    memory = dict(signature(graph)).get(MEMORY)
+    if memory is not None:
+        main.call_axis(memory.shape[1], "encoder_sequence_length")
+
+
+def _lasting(main: MainGraph, graph: Graph, name: str, kind: TensorType) -> str:
+    """An input of the decoder that stays the same from step to step."""
+    outer = main.frame(graph).outer(kind)
+    return _features(main, outer) if reads_features(graph) == name else main.input(name, outer)
+
+
+def decoder_components(root: Definition, options: Options) -> list[Component]:
+    """The decoder, behind the graph of what it keeps from its first step on, if there is something."""
+    kept_root = root if options.flat else keep(root)
+    memory = memory_component(kept_root, options)
+    if memory is None:
+        return [decoder_component(root, options)]
+    component, kept = memory
+    return [component, decoder_component(kept_root, replace(options, kept=True), kept)]
+
+
+def decoder_component(root: Definition, options: Options, kept: Sequence[Kept] = ()) -> Component:
     """Embeddings and cache to logits and cache; one graph for prefill and decoding."""
     main = MainGraph(root, options)
-    graph = root.methods["decode"]
-    frame = main.frame(graph)
+    graph = root.methods[STEP]
+    _call_axes(main, graph)
+    looked_at = main.walker.uses.looks_at(root, STEP)
     given = {
-        name: _features(main, frame.outer(kind))
-        if reads_features(graph) == name
-        else main.input(name, frame.outer(kind))
-        for name, kind in signature(graph)
+        name: _lasting(main, graph, name, kind) if place in looked_at else None
+        for place, (name, kind) in enumerate(signature(graph))
     }
-    slots = main.pasts("decode")
-    keep = main.input(KEEP, TensorType(DType.INT, ()))
-    (hidden,) = main.method("decode", given)
-    kept = _keep_last(main, hidden, keep)
+    slots = main.pasts(STEP)
+    main.take_kept(kept)
+    keep_last = main.input(KEEP, TensorType(DType.INT, ()))
+    (hidden,) = main.method(STEP, given)
+    last = _keep_last(main, hidden, keep_last)
     ((name, kind),) = signature(root.methods["logits"])
     main.call_axis(kind.shape[1], "num_logits")
-    main.scope.measure(kept, main.frame(root.methods["logits"]).outer(kind))
-    (logits,), ((_, kind),) = main.method("logits", {name: kept}), main.results("logits")
+    main.scope.measure(last, main.frame(root.methods["logits"]).outer(kind))
+    (logits,), ((_, kind),) = main.method("logits", {name: last}), main.results("logits")
     main.output("logits", logits, kind)
     main.presents(slots)
     return main.component("decoder_model_merged", slots)

@@ -16,7 +16,7 @@ from onnx import ModelProto
 from lmmdsl.backends.onnx.component import (
     Component,
     arrange_component,
-    decoder_component,
+    decoder_components,
     embed_component,
     flow_component,
     reader_component,
@@ -44,6 +44,7 @@ from lmmdsl.backends.onnx.weights import Plan, find_stored, plan_copy, plan_in_p
 from lmmdsl.graph.ir import Definition, Param
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.count import goes_on
+from lmmdsl.passes.keep import STEP
 from lmmdsl.types.tensor import DType, TensorType
 from lmmdsl.weights.coverage import Load
 
@@ -52,7 +53,6 @@ PARTS = {
     "embed": embed_component,
     "read": reader_component,
     "arrange": arrange_component,
-    "decode": decoder_component,
 }
 
 
@@ -120,18 +120,18 @@ def build_components(root: Definition, options: Options) -> list[Component]:
     A model with `decode` and `logits` gives the parts of an image-and-text pipeline; every other
     method is a graph by itself, with a cache if it goes on step by step.
     """
-    parts = PARTS if _is_pipeline(root) else {}
-    return [
-        parts[method](root, options)
-        if method in parts
-        else flow_component(root, method, replace(options, cached=goes_on(root, method)))
-        for method in root.methods
-        if method != "logits" or not parts  # a part of the decoder
+    if not {STEP, "logits"} <= root.methods.keys():
+        return [_flow(root, method, options) for method in root.methods]
+    others = [method for method in root.methods if method not in (STEP, "logits")]
+    parts = [
+        PARTS[method](root, options) if method in PARTS else _flow(root, method, options)
+        for method in others
     ]
+    return [*parts, *decoder_components(root, options)]
 
 
-def _is_pipeline(root: Definition) -> bool:
-    return "decode" in root.methods and "logits" in root.methods
+def _flow(root: Definition, method: str, options: Options) -> Component:
+    return flow_component(root, method, replace(options, cached=goes_on(root, method)))
 
 
 def build_model(

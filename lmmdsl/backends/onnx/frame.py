@@ -27,6 +27,7 @@ class Options:
         floats: ONNX element type of the model's own precision.
         flat: inline everything.
         cached: thread the key/value cache.
+        kept: take in what is kept from the first step on, instead of computing it.
         domain: domain of the local functions.
     """
 
@@ -34,6 +35,7 @@ class Options:
     floats: int = TensorProto.FLOAT
     flat: bool = False
     cached: bool = False
+    kept: bool = False
     domain: str = "lmmdsl"
 
 

@@ -17,6 +17,7 @@ from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, T
 FORMAT = 1
 GENAI_DECODER = "decoder_model_genai"
 DECODER = "decoder_model_merged"
+MEMORY = "decoder_memory"
 
 
 def package_facts(
@@ -26,7 +27,8 @@ def package_facts(
 
     Where there is a component `arrange`, run it at every step on the ids and the mask of all tokens so far; its
     results are inputs of the decoder. Those that `per_row` names go in as they are, of the others the last entries
-    of the last axis, one per new token.
+    of the last axis, one per new token. Where there is a component `decoder_memory`, run it once per prompt; its
+    results are inputs of the decoder at every step.
     """
     slots = next((c.slots for c in components if c.name == DECODER), ())
     return {
@@ -171,7 +173,7 @@ def genai_config(program: Program, components: Sequence[Component]) -> dict[str,
     """
     by_name = {component.name: component for component in components}
     decoder = by_name.get(DECODER)
-    own = {"arrange", "encoder_model"} & by_name.keys()  # GenAI knows nothing of these
+    own = {"arrange", "encoder_model", MEMORY} & by_name.keys()  # GenAI knows nothing of these
     if not decoder or own or "embed_tokens" not in by_name:
         return None
     if len(set(decoder.slots)) != 1:

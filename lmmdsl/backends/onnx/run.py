@@ -94,7 +94,8 @@ class Package:
         """Logits of the last `keep` positions (0: all) and the cache.
 
         `mask` is [B, past + T], and so are `ids`, which a package with `arrange` needs. `features` go in where the
-        decoder's layers read them; without images a blank one stands in. `memory` is what `read` gave.
+        decoder's layers read them; without images a blank one stands in. `memory` is what `read` gave. What follows
+        from these two alone is computed where there is no cache yet, and is then a part of it.
         """
         batch, length = embeds.shape[:2]
         feeds = {"inputs_embeds": embeds, "attention_mask": mask, **(memory or {})}
@@ -109,8 +110,19 @@ class Package:
                 empty = np.zeros((batch, slot["heads"], 0, slot[part]), self.float)
                 past = cache[f"present.{layer}.{part}"] if cache else empty
                 feeds[f"past_key_values.{layer}.{part}"] = past
-        results = self.run("decoder_model_merged", feeds)
-        return results.pop("logits"), results
+        kept = self._kept(feeds, cache)
+        results = self.run("decoder_model_merged", feeds | kept)
+        return results.pop("logits"), results | kept
+
+    def _kept(
+        self, feeds: Mapping[str, Array], cache: Mapping[str, Array] | None
+    ) -> dict[str, Array]:
+        """What the decoder keeps from its first step on."""
+        if "decoder_memory" not in self.facts["components"]:
+            return {}
+        if cache is None:
+            return self.run("decoder_memory", feeds)
+        return {name: cache[name] for name in self.facts["components"]["decoder_memory"]["outputs"]}
 
     def generate(
         self,

@@ -47,6 +47,7 @@ class Scope:
         types: types of named values, in the symbols of this scope.
         past: cache inputs that no attention has taken yet.
         present: cache outputs, in order.
+        kept: inputs kept from the first step on that no node has taken yet.
         params: names of the parameters that the body reads, by path.
     """
 
@@ -57,6 +58,7 @@ class Scope:
         self.shapes: dict[str, Shape] = {}
         self.past: deque[tuple[str, str]] = deque()
         self.present: list[tuple[str, str]] = []
+        self.kept: deque[tuple[str, ...]] = deque()
         self.is_main = is_main
         self._taken: dict[str, int] = {}
         self._constants: dict[tuple[int, tuple[int, ...], bytes], str] = {}

@@ -2,9 +2,10 @@
 
 In functions mode every block that is more than a single operation on its own parameters becomes a
 function, one per distinct definition, method, set of absent arguments and rank of open leading axes.
-Its inputs are the method's arguments, then the parameters it reads, then cached keys and values; its
-outputs are the results, then the updated keys and values. In flat mode everything is inlined, values
-keep their full path (`llm/layers.3/attn/y`), and `taps` tells which values each part gave.
+Its inputs are the method's arguments, then the parameters it reads, then cached keys and values, then
+what is kept from the first step on; its outputs are the results, then the updated keys and values. In
+flat mode everything is inlined, values keep their full path (`llm/layers.3/attn/y`), and `taps` tells
+which values each part gave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ from lmmdsl.graph.ir import (
     Graph,
     Input,
     Node,
+    Once,
     Read,
     Repeat,
     Size,
@@ -106,14 +108,14 @@ class Walker:
             mark = len(frame.scope.nodes)
             for slot, name in enumerate(self._step(frame, graph, node, values)):
                 value = Value(index, slot)
-                label = graph.name_of(value) or ("y" if value in results else "")
-                values[value] = _label(frame, name, label, node.types[slot], since=mark)
+                own = graph.name_of(value) or ("y" if value in results else "")
+                values[value] = label(frame, name, own, node.types[slot], since=mark)
         return tuple(values[value] for _, value in graph.outputs)
 
     def _step(
         self, frame: Frame, graph: Graph, node: Node, values: Mapping[Value, str | None]
     ) -> tuple[str, ...]:
-        names = [None if value is None else values[value] for value in node.inputs]
+        names = tuple(None if value is None else values[value] for value in node.inputs)
         match node.payload:
             case Apply(op):
                 made = op.onnx(OpBuilder(frame, graph, node, names, self.options), *names)
@@ -131,8 +133,18 @@ class Walker:
             case Repeat():
                 site = _site(frame, graph, node, names, node.payload.part)
                 return self._repeat(site, node.payload, frame.outer(node.types[0]))
+            case Once(method):
+                return self._once(frame, node, method, names)
             case Input():
                 raise OnnxError("an input is not a step")
+
+    def _once(self, frame: Frame, node: Node, method: str, names: Names) -> tuple[str, ...]:
+        if not self.options.kept:
+            return tuple(name or "" for name in self.run(frame, method, names))
+        kept = frame.scope.kept.popleft()
+        for name, kind in zip(kept, node.types, strict=True):
+            frame.scope.measure(name, frame.outer(kind))
+        return kept
 
     def _repeat(self, site: Site, stack: Repeat, kind: TensorType) -> tuple[str, ...]:
         state, *others = site.names
@@ -186,6 +198,8 @@ class Walker:
         params = self.uses.params(callee.definition, callee.method)
         slots = len(self.uses.slots(callee.definition, callee.method)) if self.options.cached else 0
         cached = [name for _ in range(slots) for name in scope.past.popleft()]
+        counts = self.uses.kept(callee.definition, callee.method) if self.options.kept else ()
+        cached += [name for _ in counts for name in scope.kept.popleft()]
         stem = slashed(site.path)
         plain = [f"{stem}/{_result(name)}" for name, _ in callee.graph.outputs]
         kinds = ("key", "value")
@@ -219,7 +233,10 @@ class Walker:
         for slot in range(len(slots)):
             key, value = (scope.fresh(f"past.{slot}.{kind}") for kind in ("key", "value"))
             scope.past.append((key, value))
-        cached = [name for pair in scope.past for name in pair]
+        counts = self.uses.kept(definition, callee.method) if self.options.kept else ()
+        for number, count in enumerate(counts):
+            scope.kept.append(tuple(scope.fresh(f"kept.{number}.{n}") for n in range(count)))
+        cached = [name for names in (*scope.past, *scope.kept) for name in names]
         results = scope.own_results(self.run(frame, callee.method, formals))
         proto = FunctionProto(
             name=self._function_name(callee),
@@ -252,17 +269,17 @@ def _site(frame: Frame, graph: Graph, node: Node, names: Sequence[str | None], p
     return Site(frame=frame, path=frame.join(part), names=names, kinds=kinds, span=node.span)
 
 
-def _label(frame: Frame, name: str, label: str, kind: TensorType, *, since: int) -> str:
+def label(frame: Frame, name: str, own: str, kind: TensorType, *, since: int) -> str:
     """Name a fresh value as the source does; values that already have a name keep it."""
     scope = frame.scope
     name = scope.settle(name)
     if name in scope.types or not scope.makes(name, since=since):
         return name
-    if label and not scope.is_shared(name):
+    if own and not scope.is_shared(name):
         stem = slashed(frame.path)
-        label = scope.fresh(f"{stem}/{label}" if stem else label)
-        scope.rename(name, label, since=since)
-        name = label
+        own = scope.fresh(f"{stem}/{own}" if stem else own)
+        scope.rename(name, own, since=since)
+        name = own
     scope.know(name, frame.outer(kind))
     return name
 

@@ -18,6 +18,7 @@ from lmmdsl.graph.ir import (
     Graph,
     Input,
     Node,
+    Once,
     Param,
     Payload,
     Read,
@@ -169,6 +170,8 @@ def describe(payload: Payload) -> str:
         case Repeat(part, _, layers):
             blocks = dict.fromkeys(layer.block for layer in layers)
             return f"{len(layers)} x {part}: {' | '.join(blocks)}"
+        case Once(method):
+            return f"{method}, once"
 
 
 def line_of(span: Span) -> str:

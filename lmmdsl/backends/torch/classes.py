@@ -152,7 +152,12 @@ class ClassWriter:
         outputs = [graph.type_of(value) for _, value in graph.outputs]
         result = "Tensor" if len(outputs) == 1 else f"tuple[{', '.join('Tensor' for _ in outputs)}]"
         head = def_lines(attribute_method(name), arguments, result)
-        return [*head, *docstring(self.method_doc(graph), indent=8), *body]
+        prologue = [f"        {line}" for line in self.prologue(name)]
+        return [*head, *docstring(self.method_doc(graph), indent=8), *prologue, *body]
+
+    def prologue(self, name: str) -> tuple[str, ...]:
+        """Statements that a method runs first."""
+        return ()
 
     def epilogue(self, name: str) -> tuple[str, ...]:
         """Statements that a method runs before it returns."""

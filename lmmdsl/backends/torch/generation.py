@@ -233,8 +233,8 @@ class Continuation:
             real = None if self.mask is None else self.mask[:, : self.width + 1]
             facts = self.net.facts(self.ids[:, : self.width + 1], real, 1)
         self.width += 1
-        if self.cache.features is not None:
-            facts[self.net.FEATURES] = self.cache.features
+        if self.net.FEATURES and self.cache.source is not None:
+            facts[self.net.FEATURES] = self.cache.source
         return facts
 
     def _make_cache(self, total: int) -> KVCache:
@@ -342,12 +342,8 @@ def recall(
     Where there are none, one blank image `[1, *shape]` stands in, which no token sees.
     """
     if features is None and cache is not None:
-        features = cache.features
-    if features is None:
-        features = embeds.new_zeros(1, *shape)
-    if cache is not None:
-        cache.features = features
-    return features
+        features = cache.source
+    return embeds.new_zeros(1, *shape) if features is None else features
 
 
 def encode_all(

@@ -18,6 +18,7 @@ from lmmdsl.graph.ir import (
     Definition,
     Input,
     Node,
+    Once,
     Read,
     Repeat,
     Size,
@@ -87,6 +88,11 @@ class MethodWriter(Locals):
                 suffix = "" if method == "forward" else f".{attribute(method)}"
                 arguments = self.arguments(node, cached=self.slots.is_cached(definition, method))
                 return f"{reach(part)}{suffix}({', '.join(arguments)})"
+            case Once(method=method):
+                emitter = _Emitter(self, index)
+                compute = f"self.{attribute(method)}"
+                arguments = [*emitter.cache(), compute, *self.arguments(node)]
+                return f"{emitter.helper('once')}({', '.join(arguments)})"
         raise TypeError(f"{type(node.payload).__name__} is no expression")
 
     def arguments(self, node: Node, *, cached: bool = False) -> list[str]:

@@ -22,6 +22,7 @@ from lmmdsl.backends.torch.source import emit_source, root_class, root_of
 from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.fuse import fuse, fuse_program, packed_paths
+from lmmdsl.passes.keep import keep_program
 
 
 def build_module(
@@ -69,9 +70,10 @@ def build_module(
 
 def optimized(model: Program | Definition, level: int) -> Program | Definition:
     """The model as it is emitted at a level of optimization."""
-    if level == 0:
-        return model
-    return fuse_program(model) if isinstance(model, Program) else fuse(model)
+    if isinstance(model, Program):
+        kept = keep_program(model)
+        return fuse_program(kept) if level else kept
+    return fuse(model) if level else model
 
 
 def held_paths(root: Definition) -> dict[str, tuple[str, ...]]:

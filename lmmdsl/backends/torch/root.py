@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lmmdsl.backends.torch.classes import ClassWriter, def_lines
+from lmmdsl.backends.torch.constants import constant
 from lmmdsl.backends.torch.layout import WIDTH, docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, walk
-from lmmdsl.graph.program import Group, Image, Program, Segment
+from lmmdsl.graph.program import Image, Layout, Program, flat
 from lmmdsl.passes.count import new_tokens
+from lmmdsl.passes.keep import STEP, lasting
 from lmmdsl.types.tensor import DType, TensorType
 
 _FORWARD_DOC = """
@@ -102,22 +104,20 @@ class RootWriter(ClassWriter):
     def _constants(self) -> list[str]:
         lines = []
         if self.generates:
-            lines += _constant("TOKENS", "dict[str, int]", self._tokens())
-            image = next(
-                _images(s for layout in self._program.layouts for s in layout.segments), None
-            )
+            lines += constant("TOKENS", "dict[str, int]", self._tokens())
+            image = next(_images(self._program.layouts), None)
             if image is not None:
                 lines += statement("IMAGE_ID = ", str(image.token.id), indent=4)
                 if image.tokens.is_const:
                     lines += statement("IMAGE_TOKENS = ", str(image.tokens), "per image", indent=4)
-            lines += _constant("CONTEXT", "int | None", self._program.context)
-            lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
+            lines += constant("CONTEXT", "int | None", self._program.context)
+            lines += constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
             if "arrange" in self.definition.methods:
-                lines += _constant("READS_IDS", "bool", True)
+                lines += constant("READS_IDS", "bool", True)
             if self._read:
-                lines += _constant("FEATURES", "str", self._read)
+                lines += constant("FEATURES", "str", self._read)
         if self._goes_on:
-            lines += _constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
+            lines += constant("CACHE_ENTRIES", "int", self.slots.count(self.definition))
         if self._program.stages:
             lines += self._stages()
         if lines:
@@ -135,10 +135,10 @@ class RootWriter(ClassWriter):
             for stage in self._program.stages
             if stage.lora
         }
-        lines = _constant("STAGES", "dict[str, tuple[str, ...]]", stages)
+        lines = constant("STAGES", "dict[str, tuple[str, ...]]", stages)
         if adapters:
             kind = "dict[str, tuple[tuple[str, int, float], ...]]"
-            lines += _constant("ADAPTERS", kind, adapters)
+            lines += constant("ADAPTERS", kind, adapters)
         return lines
 
     def _parts(self, paths: Iterable[str]) -> tuple[str, ...]:
@@ -152,6 +152,16 @@ class RootWriter(ClassWriter):
     def summary(self) -> str:
         """What the model is."""
         return self._program.doc.strip().partition("\n\n")[0] or super().summary()
+
+    def prologue(self, name: str) -> tuple[str, ...]:
+        """A decoder that reads more than tokens tells its cache what that is."""
+        graph = self.definition.methods[name]
+        places = lasting(self.definition) if name == STEP else frozenset()
+        read = [graph.inputs[place] for place in sorted(places)]
+        if not read or not self.slots.is_cached(self.definition, name):
+            return ()
+        source = next(v for v in read if graph.type_of(v).dtype is DType.FLOAT)
+        return ("if cache is not None:", f"    cache.look_at({attribute(graph.name_of(source))})")
 
     def epilogue(self, name: str) -> tuple[str, ...]:
         """What goes on step by step counts its tokens once all attentions have stored them."""
@@ -279,7 +289,7 @@ class RootWriter(ClassWriter):
         call = f"self.encode_{name}({', '.join(given)})"
         lines = [f"        {name} = None", f"        if {own[0]} is not None:"]
         lines += statement(f"{name} = ", call, self._result(f"encode_{name}"), indent=12)
-        spans = _images(s for layout in self._program.layouts for s in layout.segments)
+        spans = _images(self._program.layouts)
         token = next(span.token.id for span in spans if span.value == name)
         return [*lines, "        else:", f"            require_images(input_ids, {token})"]
 
@@ -347,35 +357,6 @@ class RootWriter(ClassWriter):
         return ["", *_FACTS.format(names=names).splitlines(), *body]
 
 
-def _constant(name: str, kind: str, value: object) -> list[str]:
-    text = _dict(value) if isinstance(value, dict) else _item(value)
-    lines = [f"    {name}: ClassVar[{kind}] = {text}"]
-    if len(lines[0]) <= 100 or not isinstance(value, dict):
-        return lines
-    inner = [line for key, item in value.items() for line in _entry(key, item)]
-    return [f"    {name}: ClassVar[{kind}] = {{", *inner, "    }"]
-
-
-def _entry(key: str, value: object) -> list[str]:
-    line = f"        {quoted(key)}: {_item(value)},"
-    if len(line) <= 100 or not isinstance(value, tuple):
-        return [line]
-    items = [f"            {_item(item)}," for item in value]
-    return [f"        {quoted(key)}: (", *items, "        ),"]
-
-
-def _dict(value: dict[str, object]) -> str:
-    return "{" + ", ".join(f"{quoted(key)}: {_item(item)}" for key, item in value.items()) + "}"
-
-
-def _item(value: object) -> str:
-    if isinstance(value, str):
-        return quoted(value)
-    if not isinstance(value, tuple):
-        return repr(value)
-    return f"({', '.join(map(_item, value))}{',' if len(value) == 1 else ''})"
-
-
 def _pattern(path: str, paths: list[str], root: Definition) -> str:
     """The path with `*` for its layer if all layers of the model are among the paths."""
     pattern = _starred(path)
@@ -387,10 +368,6 @@ def _starred(path: str) -> str:
     return ".".join("*" if step.isdigit() else step for step in path.split("."))
 
 
-def _images(segments: Iterable[Segment]) -> Iterator[Image]:
-    for segment in segments:
-        match segment:
-            case Image():
-                yield segment
-            case Group(segments=inner):
-                yield from _images(inner)
+def _images(layouts: Iterable[Layout]) -> Iterator[Image]:
+    segments = (segment for layout in layouts for segment in flat(layout.segments))
+    return (segment for segment in segments if isinstance(segment, Image))

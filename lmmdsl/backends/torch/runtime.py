@@ -6,13 +6,16 @@ Axes: B batch, h query heads, g key/value heads, T tokens of this step, S tokens
 now, d head width, R rotated pairs of a head.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 class KVCache:
-    """Keys and values of earlier tokens, one entry per cached attention.
+    """Keys and values of earlier tokens, one entry per cached attention, and what is kept of the rest.
 
     Buffers `[B, g, size, d]` are made when an entry is first written. A dynamic cache gives views
     of the slots in use, and `length` says how many that is. A static cache (for compiled steps)
@@ -26,7 +29,8 @@ class KVCache:
         self.position: Tensor | None = None
         self._counter: Tensor | None = None
         self._ids: Tensor | None = None
-        self.features: Tensor | None = None  # of the prompt's images, for layers that read them
+        self.source: Tensor | None = None  # what the layers read beside tokens
+        self.kept: list[Any] = [None] * entries  # what follows from that alone
         self.keys: list[Tensor | None] = [None] * entries
         self.values: list[Tensor | None] = [None] * entries
 
@@ -63,6 +67,12 @@ class KVCache:
         self._ids = ids
         return ids
 
+    def look_at(self, source: Tensor) -> None:
+        """From here on layers read this; what was kept of another source is forgotten."""
+        if self.source is not source:
+            self.source = source
+            self.kept = [None] * len(self.kept)
+
     def advance(self, tokens: int) -> None:
         """Count the tokens of a step, after all entries have stored them."""
         if self.position is not None:
@@ -93,12 +103,24 @@ class KVCache:
     def rewind(self) -> None:
         """Forget all tokens, keep the buffers."""
         self.length = 0
-        self.position = self.features = None
+        self.position = self.source = None
+        self.kept = [None] * len(self.kept)
 
     @property
     def batch(self) -> int | None:
         """Number of rows, once something is stored."""
-        return None if self.keys[0] is None else self.keys[0].shape[0]
+        return next((keys.shape[0] for keys in self.keys if keys is not None), None)
+
+
+def once(
+    cache: KVCache | None, entry: int, compute: Callable[..., Any], *inputs: Tensor | None
+) -> Any:
+    """What `compute` gives for inputs that stay the same from step to step: a cache keeps it."""
+    if cache is None:
+        return compute(*inputs)
+    if cache.kept[entry] is None:
+        cache.kept[entry] = compute(*inputs)
+    return cache.kept[entry]
 
 
 def attend(

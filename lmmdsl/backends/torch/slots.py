@@ -1,10 +1,11 @@
 """Cache entries: how many each definition has, and which methods work with the cache.
 
-Entries are counted along the instance tree: a definition's own cached attentions first, method by
-method, then those of its parts in order.
+An entry belongs to a cached attention, or to values that are kept from the first step on. Entries
+are counted along the instance tree: a definition's own first, method by method, then those of its
+parts in order.
 """
 
-from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Instance, Repeat, Stack
+from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Instance, Once, Repeat, Stack
 
 
 class Slots:
@@ -24,7 +25,7 @@ class Slots:
         return self._counts[id(definition)]
 
     def own(self, definition: Definition) -> int:
-        """Number of cached attentions in a definition's own methods."""
+        """Number of entries of a definition's own methods."""
         return sum(
             _caches(node.payload) for graph in definition.methods.values() for node in graph.nodes
         )
@@ -45,7 +46,7 @@ class Slots:
         return self.own(definition) + sum(self.part_count(definition, other) for other in earlier)
 
     def index(self, definition: Definition, method: str, node: int) -> int:
-        """Which of the definition's own entries a cached attention has."""
+        """Which of the definition's own entries a node has."""
         total = 0
         for name, graph in definition.methods.items():
             for index, item in enumerate(graph.nodes):
@@ -94,4 +95,6 @@ def _payloads(graph: Graph) -> list[object]:
 
 
 def _caches(payload: object) -> bool:
-    return isinstance(payload, Apply) and bool(payload.op.attributes.get("cache"))
+    if isinstance(payload, Apply):
+        return bool(payload.op.attributes.get("cache"))
+    return isinstance(payload, Once)
