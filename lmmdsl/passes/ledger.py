@@ -16,7 +16,7 @@ class Entry:
     """One segment.
 
     Attributes:
-        kind: `text`, `token`, `image` or `slot`.
+        kind: `text`, `token`, `image` or `slot`; `turn` stands where the prompt ends and the answer begins.
         text: as it reads in the sequence (`<bos>`, `USER: `, `question`).
         id: vocabulary id of tokens and placeholders.
         tokens: how many positions it takes; None where only the tokenizer knows.
@@ -70,13 +70,15 @@ def ledgers(program: Program) -> tuple[Ledger, ...]:
 
 
 def make_ledger(layout: Layout, context: int | None) -> Ledger:
-    """Account for one layout; repeated groups are counted once."""
+    """Account for one layout; repeated groups are counted once, an answer that is a sequence of its own is not."""
     entries = tuple(_join(_flat(layout.segments)))
-    visual = [entry.tokens for entry in entries if entry.kind == "image" and entry.tokens]
+    turns = (place for place, entry in enumerate(entries) if entry.kind == "turn")
+    counted = entries[: next(turns, len(entries))]
+    visual = [entry.tokens for entry in counted if entry.kind == "image" and entry.tokens]
     return Ledger(
         layout=layout.name,
         entries=entries,
-        special=sum(entry.kind == "token" for entry in entries),
+        special=sum(entry.kind == "token" for entry in counted),
         images=len(visual),
         visual=sum(visual, Dim.of(0)),
         context=context,
@@ -94,7 +96,7 @@ def _flat(segments: tuple[Segment, ...]) -> Iterator[Entry]:
                 name = f"{token.name}* {end.name}" if end else token.name
                 yield Entry("image", name, token.id, tokens, value)
             case Turn():
-                yield Entry("text", " \u2192 ")
+                yield Entry("turn", "\u2192")
             case Slot(name, loss, limit):
                 yield Entry("slot", name, is_loss=loss, limit=limit)
             case Group(inner):

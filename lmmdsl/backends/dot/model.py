@@ -4,41 +4,36 @@ From the image on the left to the logits: preprocessing, encoder, what is droppe
 that the visual tokens enter; below that the LLM. Parts are cards with their stacks folded and their parameters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
+from lmmdsl.backends.dot.cards import READER, Cards
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Item, Line
 from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
 from lmmdsl.backends.dot.words import (
     has_tokens,
-    lines_of,
     operation,
-    sizes_of,
+    picture_of,
     tokens_of,
-    woven_lines,
 )
 from lmmdsl.graph.ir import (
     Call,
     Constant,
     Graph,
     Input,
-    Instance,
     Node,
     Read,
     Repeat,
     Size,
-    Stack,
     Value,
 )
 from lmmdsl.graph.program import Program, Stage
-from lmmdsl.passes.count import Caches, Parameters
 from lmmdsl.passes.ledger import ledgers
-from lmmdsl.passes.stages import PartTraining, count_stage
-from lmmdsl.text.amount import exact, share, short, short_bytes
+from lmmdsl.text.amount import share, short
 
+IMAGE = 4  # axes of images
 TEXT_METHODS = ("embed", "read", "arrange", "decode", "logits")
-HALF = 2  # bytes of a number in half precision
 
 
 def draw_model(program: Program, stage: Stage | None, layout: str | None) -> Figure:
@@ -57,15 +52,14 @@ class _Model:
 
     def __init__(self, program: Program, stage: Stage | None, layout: str | None) -> None:
         self.program, self.stage = program, stage
-        self.full, self.used = Parameters(program.full), Parameters(program.root)
-        self.training = {part.part: part for part in count_stage(program, stage)} if stage else {}
-        self.roles = {role.part: role.kind for role in program.roles}
+        self.cards = Cards(program, stage)
         found = ledgers(program)
         self.ledger = next((ledger for ledger in found if layout in (None, ledger.layout)), None)
         self.items: list[Item] = []
         self.arrows: list[Arrow] = []
         self.frames: list[Frame] = []
         self.rows: list[tuple[str, ...]] = []
+        self.drawn: dict[Hashable, str] = {}  # boxes of the steps that visual values come from
 
     def figure(self) -> Figure:
         """Draw everything, from the top."""
@@ -73,7 +67,7 @@ class _Model:
         hidden = TEXT_METHODS if "decode" in methods else ()
         flows = {name: graph for name, graph in methods.items() if name not in hidden}
         for name, graph in flows.items():
-            if name == "encode" or len(flows) == 1:
+            if self._is_visual(name) or len(flows) == 1:
                 self._flow(name, graph)
             else:
                 self._framed_flow(name, graph)
@@ -95,12 +89,12 @@ class _Model:
         return f"{self.program.name} {variant}" if variant else self.program.name
 
     def _subtitle(self) -> str:
-        total = self.used.of(self.program.root).total
+        total = self.cards.used.of(self.program.root).total
         parameters = f"{short(total)} parameters in use"
         if self.stage is None:
             return f"{parameters} · {self.program.source}" if self.program.source else parameters
-        trained = sum(part.trained for part in self.training.values())
-        adapters = sum(part.adapters for part in self.training.values())
+        trained = sum(part.trained for part in self.cards.training.values())
+        adapters = sum(part.adapters for part in self.cards.training.values())
         more = f" and {short(adapters)} of LoRA" if adapters else ""
         what = f"{short(trained)}{more} of {short(total)} parameters"
         return f"stage {self.stage.name} trains {what} ({share(trained + adapters, total)})"
@@ -125,33 +119,46 @@ class _Model:
         prefix = "" if method == "encode" else f"{method}."
         ids: dict[int, str] = {}
         row: list[str] = []
+        steps = _same(graph)
+        drawn = self.drawn if self._is_visual(method) else {}
         for index, node in enumerate(graph.nodes):
             if isinstance(node.payload, Constant | Size):
                 continue
+            if steps[index] in drawn:  # two visual values begin with the same steps
+                ids[index] = drawn[steps[index]]
+                continue
             if isinstance(node.payload, Input):
                 ids[index] = self._input(prefix, graph, index, row)
-                continue
-            box = self._step(f"{prefix}{index}", graph, node)
-            self.items.append(box)
-            ids[index] = box.id
-            row.append(box.id)
-            self._feed(graph, node, ids)
+            else:
+                box = self._step(f"{prefix}{index}", graph, node)
+                self.items.append(box)
+                ids[index] = box.id
+                row.append(box.id)
+                self._feed(graph, index, ids)
+            drawn[steps[index]] = ids[index]
         self._result(method, graph, ids, row)
         if _is_chain(graph):
             self.rows.append(tuple(row))
 
-    def _feed(self, graph: Graph, node: Node, ids: Mapping[int, str]) -> None:
-        target = ids[next(index for index, other in enumerate(graph.nodes) if other is node)]
-        for value in node.inputs:
+    def _feed(self, graph: Graph, index: int, ids: Mapping[int, str]) -> None:
+        for value in graph.nodes[index].inputs:
             if value and value.node in ids:
-                self._connect(ids[value.node], target, graph, value)
+                self._connect(ids[value.node], ids[index], graph, value)
 
     def _connect(
-        self, source: str, target: str, graph: Graph, value: Value, port: str = ""
+        self,
+        source: str,
+        target: str,
+        graph: Graph,
+        value: Value,
+        port: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
         kind = graph.type_of(value)
         label = tokens_of(kind) if has_tokens(graph, value) else (str(kind),)
-        self.arrows.append(Arrow(source, target, label, port, is_visual=True))
+        if isinstance(graph.nodes[value.node].payload, Input) and len(kind.shape) == IMAGE:
+            label = picture_of(kind)
+        self.arrows.append(Arrow(source, target, (*label, *notes), port, is_visual=True))
 
     def _input(self, prefix: str, graph: Graph, index: int, row: list[str]) -> str:
         node = graph.nodes[index]
@@ -166,7 +173,7 @@ class _Model:
             None,
         )
         if settings is None:
-            is_image = len(node.types[0].shape) == 4
+            is_image = len(node.types[0].shape) == IMAGE
             title = "image" if is_image else node.payload.name
             self.items.append(Box(name, "data", title, tone="data"))
             row.append(name)
@@ -185,9 +192,9 @@ class _Model:
     def _step(self, name: str, graph: Graph, node: Node) -> Box:
         match node.payload:
             case Call(part=part):
-                return self._card(part.partition(".")[0], name)
+                return self.cards.part(part.partition(".")[0], name)
             case Repeat(part=part):
-                return self._card(part.partition(".")[0], name)
+                return self.cards.part(part.partition(".")[0], name)
             case Read(path):
                 return Box(name, "data", path, str(node.types[0]), tone="parameter")
             case _:
@@ -205,8 +212,11 @@ class _Model:
             if self._is_visual(method) and self.ledger:
                 for port in image_ports(self.ledger, method.removeprefix("encode").strip("_")):
                     self._connect(ids[value.node], "strip", graph, value, port)
-                if method == "encode" and any(item.values for item in self.program.injections):
-                    self._connect(ids[value.node], "llm", graph, value)
+                readers = [item for item in self.program.injections if item.values]
+                if method == "encode" and readers:
+                    seen = dict.fromkeys(item.seen for item in readers if item.seen)
+                    notes = tuple(f"a token sees the last {token}" for token in seen)
+                    self._connect(ids[value.node], "llm", graph, value, notes=notes)
                 continue
             target = f"{method}.{name}.out"
             self.items.append(
@@ -220,30 +230,6 @@ class _Model:
         methods = self.program.root.methods
         return "decode" in methods and (method == "encode" or method.startswith("encode_"))
 
-    # ---- parts ----
-
-    def _card(self, part: str, name: str, kind: str = "card") -> Box:
-        declared, used = self.program.full.parts[part], self.program.root.parts[part]
-        lines: tuple[Line, ...] = ()
-        subtitle = ""
-        if isinstance(declared, Instance) and isinstance(used, Instance):
-            subtitle = sizes_of(declared.definition)
-            lines = lines_of(declared.definition, used.definition, self.full)
-            lines += woven_lines(self.program, part)
-        elif isinstance(declared, Stack):
-            subtitle = f"{len(declared.definitions)} × {declared.definitions[0].block}"
-        training = self.training.get(part)
-        return Box(
-            id=name,
-            kind=kind,
-            title=part,
-            subtitle=subtitle,
-            value=short(self.used.of_part(used).total),
-            tag=_tag(training),
-            tone=training.state if training else self.roles.get(part, "part"),
-            lines=lines,
-        )
-
     # ---- text ----
 
     def _language(self) -> None:
@@ -251,9 +237,11 @@ class _Model:
         part = self.program.role("llm")
         if part is None or part not in self.program.root.parts:
             return
-        card = self._card(part, "llm", "wide")
-        self.items.append(_with_cache(card, self.program))
-        self._sequence(methods["decode"])
+        self.items += self.cards.llm(part)
+        if "read" in methods:
+            self._reading(methods["read"], methods["decode"])
+        else:
+            self._sequence(methods["decode"])
         if "logits" in methods:
             graph = methods["logits"]
             kind = graph.type_of(graph.outputs[0][1])
@@ -262,15 +250,33 @@ class _Model:
         self._visibility()
 
     def _sequence(self, decode: Graph) -> None:
-        facts = [value for value in decode.inputs[1:] if not decode.type_of(value).optional]
-        told = [f"{decode.name_of(value)} {decode.type_of(value)}" for value in facts]
-        told = told if "arrange" in self.program.root.methods else []
+        arrange = self.program.root.methods.get("arrange")
+        facts = {name for name, _ in arrange.outputs} if arrange else set()
+        told = [
+            f"{decode.name_of(value)} {decode.type_of(value)}"
+            for value in decode.inputs
+            if decode.name_of(value) in facts
+        ]
+        self._strip()
         shape = str(decode.type_of(decode.inputs[0]))
+        self.arrows.append(Arrow("strip", "llm", ("embeddings", shape, *told)))
+
+    def _strip(self) -> None:
         if self.ledger is None:
             self.items.append(Box("strip", "data", "token ids", "int[B, T]", tone="data"))
         else:
             self.items.append(make_strip(self.ledger, "strip"))
-        self.arrows.append(Arrow("strip", "llm", ("embeddings", shape, *told)))
+
+    def _reading(self, read: Graph, decode: Graph) -> None:
+        """The prompt goes to the encoder; what that read, and the answer so far, to the decoder."""
+        self._strip()
+        memory = str(read.type_of(read.outputs[0][1]))
+        prompt, answer = (str(graph.type_of(graph.inputs[0])) for graph in (read, decode))
+        self.arrows += [
+            Arrow("strip", READER, ("prompt", prompt)),
+            Arrow(READER, "llm", ("memory", memory)),
+            Arrow("strip", "llm", ("answer", answer)),
+        ]
 
     def _visibility(self) -> None:
         grid = make_grid(self.program, self.ledger, "sees") if self.ledger else None
@@ -278,23 +284,39 @@ class _Model:
         if grid:
             self.items.append(grid)
             self.arrows.append(Arrow("sees", "llm", is_hidden=True))
-        row = (*(["sees"] if grid else []), "llm", *(["logits"] if "logits" in names else []))
+        before = [name for name in ("sees", READER) if name in {item.id for item in self.items}]
+        row = (*before, "llm", *(["logits"] if "logits" in names else []))
         self.rows.append(row)
 
     def _legend(self) -> tuple[tuple[str, str], ...]:
-        states = dict.fromkeys(part.state for part in self.training.values())
+        states = dict.fromkeys(part.state for part in self.cards.training.values())
         return tuple((state, STATE_WORDS[state]) for state in states)
 
 
 def preprocessing(settings: Mapping[str, object]) -> list[str]:
     """What is done to an image, in short lines."""
-    shown = (name for name in ("pad", "resize", "crop") if name in settings)
-    lines = [f"{name} {_sizes(settings[name])}" for name in shown]
+    steps = {
+        "pad": "pad",
+        "resize": "resize",
+        "fit": "fit into",
+        "multiple": "fill up to multiples of",
+        "crop": "crop",
+    }
+    lines = [f"{word} {_sizes(settings[name])}" for name, word in steps.items() if name in settings]
     if "filter" in settings:
         lines.append(str(settings["filter"]))
     if "mean" in settings:
         lines.append("normalise")
     return lines
+
+
+def _same(graph: Graph) -> list[Hashable]:
+    """Per node, what it does and on what: equal in two methods where they compute the same."""
+    found: list[Hashable] = []
+    for node in graph.nodes:
+        sources = tuple((found[value.node], value.slot) if value else None for value in node.inputs)
+        found.append((node.payload, sources))
+    return found
 
 
 def _is_chain(graph: Graph) -> bool:
@@ -306,30 +328,6 @@ def _is_chain(graph: Graph) -> bool:
         for node in steps
     )
     return all(len(found) <= 1 for found in sources)
-
-
-def _tag(training: PartTraining | None) -> str:
-    if training is None:
-        return ""
-    if training.state == "adapters":
-        return f"+ LoRA {short(training.adapters)}"
-    return STATE_WORDS[training.state]
-
-
-def _with_cache(card: Box, program: Program) -> Box:
-    slots = Caches().of(program.root, "decode")
-    notes = []
-    if slots:
-        size = sum(slot.numbers for slot in slots) * HALF
-        notes.append(
-            f"key/value cache: {len(slots)} layers, {short_bytes(size)} per token in half precision"
-        )
-    if program.context is not None:
-        notes.append(f"context {exact(program.context)} tokens")
-    return Box(
-        id=card.id, kind=card.kind, title=card.title, subtitle=card.subtitle, value=card.value,
-        tag=card.tag, tone=card.tone, lines=card.lines, note=" · ".join(notes),
-    )  # fmt: skip
 
 
 def _rounded(value: float) -> str:

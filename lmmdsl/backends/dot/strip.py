@@ -47,6 +47,8 @@ def _cell(place: int, entry: Entry) -> Cell:
             count = f"\u2264 {entry.limit}" if entry.limit is not None else "text"
             notes = _notes(LOSS if entry.is_loss else "", repeats)
             return Cell(port, "slot", f"{{{entry.text}}}", count, notes)
+        case "turn":
+            return Cell(port, "slot", entry.text, "")
         case _:
             return Cell(port, "text", _wrap(entry.text), "text", _notes(repeats))
 

@@ -9,7 +9,7 @@ from lmmdsl.graph.ir import Apply, Definition, Graph, Instance, Node, Param, Sta
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.count import Parameters
 from lmmdsl.text.amount import short
-from lmmdsl.types.tensor import DType, TensorType
+from lmmdsl.types.tensor import Axis, DType, TensorType
 
 MAX_LINES = 6
 
@@ -18,10 +18,20 @@ def tokens_of(kind: TensorType) -> tuple[str, ...]:
     """A tensor on an arrow: the number of tokens of `[I, N, D]` first, then the shape."""
     shape = kind.shape if kind.dtype is DType.FLOAT else ()
     if len(shape) == 3 and isinstance(shape[1], Dim) and shape[1].is_const:
-        return (f"{shape[1]} tokens", str(kind))
-    if len(shape) == 4:
-        return (f"{shape[2]} {TIMES} {shape[3]}", str(kind))
+        return (f"{shape[1]} token{'' if shape[1].value == 1 else 's'}", str(kind))
+    if len(shape) == 4:  # rows and columns; of features that stand in the last axis, the first two
+        rows, columns = shape[2:] if _is_number(shape[1]) else shape[1:3]
+        return (f"{rows} {TIMES} {columns} tokens", str(kind))
     return (str(kind),)
+
+
+def picture_of(kind: TensorType) -> tuple[str, ...]:
+    """Images `[I, C, H, W]` on an arrow: their height and width first, then the shape."""
+    return (f"{kind.shape[2]} {TIMES} {kind.shape[3]}", str(kind))
+
+
+def _is_number(axis: Axis) -> bool:
+    return isinstance(axis, Dim) and axis.is_const
 
 
 def has_tokens(graph: Graph, value: Value) -> bool:

@@ -89,6 +89,43 @@ def test_arrows_count_tokens_but_not_scores():
     assert "27.71" in texts
 
 
+def test_cards_say_when_a_part_is_trained():
+    texts = _texts(draw(shipped("mplug_owl")))
+
+    assert texts.count("trained in pretrain") == 2
+    assert any(text.startswith("trained in finetune; LoRA in instruct · ") for text in texts)
+    assert "frozen" in _texts(draw(shipped("flamingo")))
+
+
+def test_encoder_and_decoder_of_an_llm_have_a_card_each():
+    dot = draw(shipped("blip2_t5"))
+    texts = [text.strip() for text in _texts(dot)]
+
+    arrows = re.findall(r'^  "(strip|llm.reader)" -> "(llm|llm.reader)"', dot, re.MULTILINE)
+    assert arrows == [("strip", "llm.reader"), ("llm.reader", "llm"), ("strip", "llm")]
+    for text in ("llm.encoder", "llm.decoder", "T5EncoderLayer", "T5DecoderLayer", "head",
+                 "memory", "[B, N, 2048]", "1.16 B", "1.69 B"):  # fmt: skip
+        assert text in texts
+
+
+def test_two_visual_values_share_the_steps_that_they_begin_with():
+    dot = draw(shipped("ferret"))
+    texts = [text.strip() for text in _texts(dot)]
+
+    assert texts.count("vision") == 1
+    assert texts.count("1 token") == 1
+    assert texts.count("576 tokens") == 3  # to the projection, to the sampler, to the sequence
+    assert len(re.findall(r' -> "strip"', dot)) == 2
+
+
+def test_injected_values_say_what_a_token_sees_of_them():
+    texts = _texts(draw(shipped("flamingo")))
+
+    assert "a token sees the last <image>" in texts
+    assert "last_image int[B, T]" in texts
+    assert not any(text.startswith("visual [") for text in texts)
+
+
 def test_stage_colours_parts_and_has_a_legend():
     program = shipped("llava_v1_5", "7b")
 
