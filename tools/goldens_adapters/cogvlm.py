@@ -10,7 +10,7 @@ import numpy as np
 
 import lmmdsl
 from goldens_adapters import whole
-from goldens_adapters.case import Array, Case
+from goldens_adapters.case import Array, BadCase, Case
 from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, mask_of, read_text, shown
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import activation, arguments, demand, llama_settings, pick
@@ -49,6 +49,7 @@ def run(case: Case, runner: Runner) -> Outputs:
     ids = marked(case)
     outputs = read_text(case, ids, runner, taps | {"final_hidden": "llm"})
     facts = runner.facts(ids, mask_of(case))
+    check_facts(case, facts)
     outputs |= {"position_ids": facts["position_ids"], "vision_expert_mask": facts["on_image_rows"]}
     if images is not None:
         outputs.pop("connector_tokens")  # of the case: without the vectors around the image
@@ -59,8 +60,20 @@ def run(case: Case, runner: Runner) -> Outputs:
 def marked(case: Case) -> Array:
     """The ids of a case with the placeholder where rows of an image stand; the case's own do not matter there."""
     ids = case.inputs["input_ids"].astype(np.int64)
-    marks = next(case.inputs[name] for name in MARKS if name in case.inputs)
-    return np.where(marks.astype(bool), IMAGE, ids)
+    for name in MARKS:
+        ids = np.where(case.inputs.get(name, np.zeros_like(ids)).astype(bool), IMAGE, ids)
+    return ids
+
+
+def check_facts(case: Case, facts: Outputs) -> None:
+    """Refuse a case whose masks or positions are not those that follow from its ids. Padding has none."""
+    real = mask_of(case)
+    expert = case.inputs.get("vision_expert_mask", facts["on_image_rows"]).astype(bool)
+    if (expert != facts["on_image_rows"])[real].any():
+        raise BadCase("vision_expert_mask is not 1 on all rows of each image but the last")
+    apart = case.inputs.get("position_ids", facts["position_ids"]) - facts["position_ids"]
+    if any(len(set(row[kept])) > 1 for row, kept in zip(apart, real, strict=True)):
+        raise BadCase("position_ids do not count the patches of each image once")
 
 
 def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +89,7 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
         mlp_bias=True,
         final_norm=False,
         head_dim=vision["width"] // vision["heads"],
+        grid=[side // vision["patch_size"] for side in vision["image_size"]],
     )
     sizes = pick(
         vision, "patch_size", "channels", "width", "depth", "heads", "mlp_width", "norm_eps"
@@ -87,8 +101,12 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
 def llm_settings(llm: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `Llama` for an `llm` section."""
     demand(
-        llm, norm="rmsnorm_pre", qkv_bias=False, expert_parts=["qkv", "attn_out", "mlp"], fused_qkv=llm["fused_qkv"]
-    )  # fmt: skip
+        llm,
+        norm="rmsnorm_pre",
+        qkv_bias=False,
+        expert_parts=["qkv", "attn_out", "mlp"],
+        tie_embeddings=False,
+    )
     return llama_settings({name: value for name, value in llm.items() if name != "norm"})
 
 
@@ -123,6 +141,7 @@ def _model(case: Case) -> lmmdsl.Spec:
         connector, kind="glu_adapter", norm="layernorm", act1="gelu_erf", act2="silu", bias=False
     )
     demand(connector, downsample_conv=halved, width=llm["width"])
+    demand(connector, **{"in": vision["width"]})
     settings = whole.settings_of(
         vision=vision_settings(vision),
         adapter={"mlp_width": connector["mlp_width"], "norm_eps": connector["norm_eps"]},

@@ -109,7 +109,9 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
         qkv_bias=True,
         out_bias=True,
         mlp_bias=True,
+        pos="learned_absolute_incl_cls",
         head_dim=vision["width"] // vision["heads"],
+        grid=[side // vision["patch_size"] for side in (height, width)],
     )
     sizes = pick(
         vision, "patch_size", "channels", "width", "depth", "heads", "mlp_width", "norm_eps"
@@ -120,18 +122,16 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
 
 def query_settings(connector: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `QueryStack` for a `connector` section, but for what it reads."""
-    crossing = connector["cross_attention_layers"]
-    every = crossing[1] if len(crossing) > 1 else connector["depth"]
+    crossing, depth = connector["cross_attention_layers"], connector["depth"]
     demand(
         connector,
         kind="qformer_linear",
         activation="gelu_erf",
         proj_bias=True,
-        cross_attention_layers=list(range(0, connector["depth"], every)),
         head_dim=connector["width"] // connector["heads"],
     )
     sizes = pick(connector, "queries", "width", "depth", "heads", "mlp_width", "norm_eps")
-    return sizes | {"cross_every": every}
+    return sizes | {"crossing": [layer in crossing for layer in range(depth)]}
 
 
 def glm_settings(llm: dict[str, Any], length: int) -> dict[str, Any]:
@@ -208,7 +208,12 @@ model Golden {{
 
 
 def _model(case: Case) -> lmmdsl.Spec:
-    demand(case.config("connector"), queries=case.config("layout")["image_tokens"])
+    demand(
+        case.config("connector"),
+        queries=case.config("layout")["image_tokens"],
+        kv_width=case.config("vision")["width"],
+        proj_out=case.config("llm")["width"],
+    )
     settings = whole.settings_of(
         vision=vision_settings(case.config("vision")),
         qformer=query_settings(case.config("connector")),

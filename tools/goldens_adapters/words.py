@@ -45,6 +45,8 @@ def write(value: object) -> str:
     """A value in the language."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(write, value))}]"
     return str(value)
 
 
