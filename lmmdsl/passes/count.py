@@ -17,6 +17,7 @@ from lmmdsl.graph.ir import (
     Graph,
     Instance,
     Node,
+    Once,
     Param,
     Part,
     Repeat,
@@ -195,19 +196,23 @@ class Operations:
 
     def _node(self, graph: Graph, node: Node, sizes: "_Sizes") -> int:
         match node.payload:
-            case Apply(op=op):
-                types = tuple(sizes.type_of(graph, value) for value in node.inputs)
-                if is_cached(node):
-                    types = (types[0], *(self._seen(kind) for kind in types[1:3]), *types[3:])
-                outputs = tuple(map(sizes.type, node.types))
-                return op.flops(types, outputs).value
             case Call(method=method, definition=callee):
                 return self.of(callee, method, sizes.shapes(graph, node))
             case Repeat(method=method, definitions=layers):
                 shapes = sizes.shapes(graph, node)
                 return sum(self.of(layer, method, shapes) for layer in layers)
             case _:
-                return 0
+                return self._step(graph, node, sizes)
+
+    def _step(self, graph: Graph, node: Node, sizes: "_Sizes") -> int:
+        """What one step adds."""
+        if not isinstance(node.payload, Apply):
+            return 0
+        types = tuple(sizes.type_of(graph, value) for value in node.inputs)
+        if is_cached(node):
+            types = (types[0], *(self._seen(kind) for kind in types[1:3]), *types[3:])
+        outputs = tuple(map(sizes.type, node.types))
+        return node.payload.op.flops(types, outputs).value
 
     def _seen(self, kind: TensorType | None) -> TensorType | None:
         """Keys or values `[B, g, T, d]` with those of the past in front."""
@@ -216,6 +221,14 @@ class Operations:
         batch, heads, tokens, width = kind.shape
         assert isinstance(tokens, Dim)
         return replace(kind, shape=(batch, heads, tokens + self.past, width))
+
+
+class KeptNumbers(Operations):
+    """Numbers that methods keep from their first step on, counted as operations are."""
+
+    def _step(self, graph: Graph, node: Node, sizes: "_Sizes") -> int:
+        kinds = node.types if isinstance(node.payload, Once) else ()
+        return sum(prod(_numbers(sizes.type(kind))) for kind in kinds)
 
 
 @dataclass

@@ -4,13 +4,14 @@ Counts are exact integers. `declared` parameters are those that the spec writes 
 components compute with: a layer that no result needs is declared but not used.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmmdsl.backends.report.facts import block_of, title
 from lmmdsl.backends.report.table import Table
 from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Program, Stage
-from lmmdsl.passes.count import Caches, Operations, Parameters, concrete
+from lmmdsl.passes.count import Caches, KeptNumbers, Operations, Parameters, concrete
+from lmmdsl.passes.keep import STEP, keep, lasting
 from lmmdsl.passes.ledger import ledgers
 from lmmdsl.passes.stages import PartTraining, count_stage
 from lmmdsl.text.amount import exact, share, short, short_bytes, short_operations
@@ -62,7 +63,11 @@ class LayoutStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Report `stats`. `cache_per_token` counts numbers, keys and values of all layers together."""
+    """Report `stats`.
+
+    `cache_per_token` counts numbers, keys and values of all layers together; `kept` those that a prompt adds to the
+    cache once, such as keys and values of cross attention, and at which sizes.
+    """
 
     model: str
     source: str
@@ -74,6 +79,7 @@ class Stats:
     images: int
     work: tuple[Work, ...]
     cache_per_token: int
+    kept: Work
     context: int | None
     layouts: tuple[LayoutStats, ...]
 
@@ -130,6 +136,9 @@ class Stats:
             rows.insert(0, ("context", f"{exact(self.context)} tokens"))
         if self.cache_per_token:
             rows.append(("key/value cache", self._cache()))
+        if self.kept.operations:
+            size = short_bytes(self.kept.operations * HALF)
+            rows.append(("kept of the prompt", f"{size} in half precision, at {self.kept.sizes}"))
         return Table("Tokens and cache", ("", ""), tuple(rows))
 
     def _cache(self) -> str:
@@ -151,6 +160,7 @@ def stats(program: Program, *, length: int | None = None, images: int = 1) -> St
         images: images per sequence.
     """
     length = length or _length(program, images)
+    sizes = _sizes(program, length, images)
     slots = Caches().of(program.root, "decode") if "decode" in program.root.methods else ()
     full, used = Parameters(program.full), Parameters(program.root)
     return Stats(
@@ -162,8 +172,9 @@ def stats(program: Program, *, length: int | None = None, images: int = 1) -> St
         stages=tuple(_stage(program, stage) for stage in program.stages),
         length=length,
         images=images,
-        work=_all_work(program, length, images),
+        work=_all_work(program, sizes),
         cache_per_token=sum(slot.numbers for slot in slots),
+        kept=_kept(program.root, sizes),
         context=program.context,
         layouts=_layouts(program),
     )
@@ -195,20 +206,34 @@ def _length(program: Program, images: int) -> int:
     return min(spans + TEXT, program.context or spans + TEXT)
 
 
-def _all_work(program: Program, length: int, images: int) -> tuple[Work, ...]:
-    root, made = program.root, []
+def _sizes(program: Program, length: int, images: int) -> dict[str, int]:
+    """Run-time sizes: of an encoder-decoder, N is the prompt and T the answer."""
     sizes = {"I": images, "B": 1, "T": length, "S": length}
+    return {**sizes, "N": length, "T": TEXT, "S": TEXT} if "read" in program.root.methods else sizes
+
+
+def _all_work(program: Program, sizes: dict[str, int]) -> tuple[Work, ...]:
+    root, made = program.root, []
     for method in root.methods:
         at = {**sizes, "T": 1} if method == "logits" else sizes
         made.append(_work(root, method, at, Operations()))
     if {"decode", "logits"} <= set(root.methods):
+        past = Operations(past=sizes["S"] - 1)
         step = [
-            _work(root, method, {**sizes, "T": 1}, Operations(past=length - 1))
-            for method in ("decode", "logits")
+            _work(keep(root), method, {**sizes, "T": 1}, past) for method in ("decode", "logits")
         ]
         total = sum(work.operations or 0 for work in step)
-        made.append(Work("one more token", f"after {length} tokens", total))
+        made.append(Work("one more token", f"after {sizes['S']} tokens", total))
     return tuple(work for work in made if work.operations != 0)
+
+
+def _kept(root: Definition, sizes: dict[str, int]) -> Work:
+    """What a prompt adds to the cache once, as a count of numbers."""
+    if not lasting(root):
+        return Work("kept", "", 0)
+    work = _work(keep(root), STEP, {**sizes, "T": 1}, KeptNumbers())
+    told = (name for name in ("I", "N") if f"{name} = " in work.sizes)
+    return replace(work, sizes=", ".join(f"{name} = {sizes[name]}" for name in told))
 
 
 def _work(root: Definition, method: str, sizes: dict[str, int], counter: Operations) -> Work:

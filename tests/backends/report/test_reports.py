@@ -194,3 +194,16 @@ def test_compare_counts_images_that_stand_beside_the_text():
 
     assert row.tokens_per_image == "64 beside the text"
     assert row.entry == "xattn before llm.layers[every 4 from 3] (8 times)"
+
+
+def test_cross_attention_is_counted_once_per_prompt():
+    found = report.stats(shipped("blip2_t5"))
+
+    layers, inner, width, mlp, prompt, seen = 24, 32 * 64, 2048, 5120, 96, 64
+    weights = 6 * width * inner + 3 * width * mlp  # without keys and values of the prompt
+    scores = 2 * inner * (prompt + seen)
+    work = {item.component: item for item in found.work}
+    assert work["one more token"].operations == 2 * (layers * (weights + scores) + width * 32128)
+    assert work["read"].sizes == f"B = 1, N = {prompt}"
+    assert found.kept.operations == layers * 2 * inner * prompt
+    assert report.stats(shipped("llava_v1_5")).kept.operations == 0
