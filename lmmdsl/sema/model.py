@@ -9,6 +9,7 @@ Axes: I images, B batch, T tokens in this step, S tokens seen so far and now, N 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lmmdsl.diag.codes.facts import ComponentName
 from lmmdsl.diag.codes.layout import VisualWidth
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
 from lmmdsl.diag.codes.project import BadOverride
@@ -36,6 +37,9 @@ from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
 
 ROLES = ("encoder", "connector", "llm", "part")
+
+
+COMPONENTS = frozenset({"encode", "embed", "read", "arrange", "decode", "logits"})
 
 
 @dataclass
@@ -335,11 +339,14 @@ class Models(Blocks):
         return graph.finish((("result", result.value),), at, doc)
 
     def flows(self, methods: list[ast.Method], ctx: Context) -> dict[str, Graph]:
-        """Explicit flows, each a method of the model."""
+        """Explicit flows, each a method of the model (else E0202, or E0515 beside an LLM)."""
         found: dict[str, Graph] = {}
         flow = replace(ctx, graph=None, encoder=None, is_flow=True)
+        taken = COMPONENTS if "llm" in self.roles.values() else frozenset()
         for method in methods:
-            if method.name in found:
+            if method.name in taken:
+                ctx.sink.add(ComponentName(at=method.name_span, name=method.name))
+            elif method.name in found:
                 first = found[method.name].span
                 ctx.sink.add(DuplicateName(at=method.name_span, name=method.name, first=first))
             elif _has_own_names(method, ctx) and (graph := elaborate_method(method, flow)):

@@ -95,3 +95,27 @@ class FactMissing(Located):
                 rule = "before <token> sees before <token>; all sees all causally"
                 return (f"say where the prefix ends: `sees LAYOUT {{ {rule} }}`",)
         return ("a section gives `positions` or `prefix`; an injection gives its own",)
+
+
+@diagnostic("E0515", "component-name", "a flow has the name of a component")
+class ComponentName(Located):
+    """A model with an LLM has components that follow from its layout, and a flow takes the name of one.
+
+    They are `encode`, `embed`, `read`, `arrange`, `decode` and `logits`, whether a model has all of them or not: what
+    runs a model finds them by these names.
+
+    Wrong:
+        flow encode(pixels: [B, 3, 224, 224]) -> [B, 257, 1024] { return vision(pixels) }
+    Right:
+        flow look(pixels: [B, 3, 224, 224]) -> [B, 257, 1024] { return vision(pixels) }
+    """
+
+    name: str
+
+    def message(self) -> str:
+        """Name it."""
+        return f"`{self.name}` is the name of a component that every model with an LLM may have"
+
+    def helps(self) -> tuple[str, ...]:
+        """Say what to do."""
+        return ("give the flow another name",)
