@@ -109,3 +109,19 @@ def test_a_row_without_an_image_takes_one_from_the_list(llava):
     _, _, taken = llava.expand(ids, np.ones_like(ids, bool), LAYOUT)
 
     assert taken.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 3), (2, 3, 5), (2, 4, 3)], ids=["alone", "leading", "around"]
+)
+def test_a_mask_of_tokens_marks_them_wherever_their_axis_stands(monkeypatch, shape):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from goldens_adapters.case import kept
+
+    mask = np.array([[True, False, True], [False, False, True]])
+    tokens = np.arange(6).reshape(2, 3)
+    channels = {3: tokens[..., None].repeat(5, 2), 4: tokens[:, None].repeat(4, 1)}
+    value = tokens if len(shape) == 2 else channels[shape[1]]
+
+    assert value.shape == shape
+    assert sorted(set(kept(value, mask).ravel().tolist())) == [0, 2, 5]

@@ -115,6 +115,13 @@ class Verdict:
     problem: str = ""
 
 
+def kept(value: Array, mask: Array) -> Array:
+    """What a mask marks of the leading axes of a value, or of its first axes and its last: [B, T] of [B, 2, T]."""
+    if value.shape[: mask.ndim] != mask.shape:
+        value = np.moveaxis(value, -1, mask.ndim - 1)
+    return value[mask]
+
+
 def compare(case: Case, backend: str, output: str, got: Array | None) -> Verdict:
     """Compare one output with the reference."""
     want = case.outputs[output]
@@ -128,7 +135,7 @@ def compare(case: Case, backend: str, output: str, got: Array | None) -> Verdict
         return Verdict(case.name, backend, output, False, atol=atol, rtol=rtol, problem=problem)
     mask = case.where(output)
     if mask is not None:
-        got, want = got[mask], want[mask]
+        got, want = kept(got, mask), kept(want, mask)
     if not np.issubdtype(want.dtype, np.floating):
         wrong = int((got.astype(np.int64) != want.astype(np.int64)).sum())
         problem = f"{wrong} of {want.size} differ" if wrong else ""

@@ -26,7 +26,6 @@ RESULTS = {
     "connector_tokens": "proj(read)",
 }
 FIRST = "seen = norm(vision(pixel_values)) read = qformer(seen)"
-TAPS = {"hidden_after_layer0": "llm.layers.0", "final_hidden": "llm"}
 
 
 def accepts(case: Case) -> bool:
@@ -50,18 +49,19 @@ def _read(case: Case, runner: Runner) -> Outputs:
     """From ids to logits, and what decoding is told of the tokens."""
     layout, images = case.config("layout"), images_of(case)
     ids = marked(case, layout)
-    real = real_tokens(case, ids, layout["pad_id"])
+    real = real_tokens(case, layout["pad_id"])
     rows = None if images is None else runner.encode(images, {})["result"]
     embeds = runner.embed(ids, rows)
     facts = runner.facts(ids, real)
-    places = facts["position_ids"]
+    places, depth = facts["position_ids"], case.config("llm")["depth"]
+    taps = {f"hidden_after_layer{k}": f"llm.layers.{k}" for k in range(depth)}
     if case.part == "llm":
         places = with_padding(places, real)
     return {
         "inputs_embeds": embeds,
         "position_ids": places,
         "allowed": allowed(facts["prefix"], real),
-        **runner.decode(embeds, real, TAPS, ids=ids),
+        **runner.decode(embeds, real, taps | {"final_hidden": "llm"}, ids=ids),
     }
 
 
@@ -75,10 +75,17 @@ def marked(case: Case, layout: Mapping[str, Any]) -> Array:
     return ids
 
 
-def real_tokens(case: Case, ids: Array, pad: int) -> Array:
-    """Which tokens are no padding: bool [B, T]. Only a leading run of the padding id is padding."""
+def real_tokens(case: Case, pad: int) -> Array:
+    """Which tokens are no padding: bool [B, T]. Only a leading run of the padding id is padding.
+
+    The reference takes an image for padding whose ids are that id and which has no words in front; so does this.
+    """
     mask = case.inputs.get("attention_mask")
-    return np.cumsum(ids != pad, axis=1) > 0 if mask is None else mask.astype(bool)
+    return (
+        np.cumsum(case.inputs["input_ids"] != pad, axis=1) > 0
+        if mask is None
+        else mask.astype(bool)
+    )
 
 
 def with_padding(places: Array, real: Array) -> Array:
