@@ -349,28 +349,29 @@ def _marked_rows(marks: Marks, expression: ast.IndexExpr, ctx: Context) -> objec
     return marks.pick(start, start + len(numbers), expression.span)
 
 
+def loop_items(expression: ast.Expr, ctx: Context) -> tuple[object, ...] | None:
+    """What `for` runs over; None where that is no list (E0303)."""
+    items = evaluate(expression, ctx)
+    if isinstance(items, tuple):
+        return items
+    if not isinstance(items, Poison):
+        what, wanted, found = "what `for` runs over", "a list or a range", describe(items)
+        ctx.sink.add(WrongKind(at=expression.span, what=what, wanted=wanted, found=found))
+    return None
+
+
 def comprehension(expression: ast.Comprehension, ctx: Context) -> object:
     """`[item for name in items if condition]`."""
-    items = evaluate(expression.items, ctx)
-    if not isinstance(items, tuple):
-        if not isinstance(items, Poison):
-            at = expression.items.span
-            ctx.sink.add(
-                WrongKind(
-                    at=at,
-                    what="what `for` runs over",
-                    wanted="a list or a range",
-                    found=describe(items),
-                )
-            )
+    items = loop_items(expression.items, ctx)
+    if items is None:
         return POISON
-    results = []
-    for item in items:
-        inner = ctx.inside(Scope({expression.name: item}, ctx.scope))
-        if expression.condition is not None and not truth(expression.condition, inner):
-            continue
-        results.append(evaluate(expression.item, inner))
-    return tuple(results)
+    wanted = expression.condition
+    scopes = (ctx.inside(Scope({expression.name: item}, ctx.scope)) for item in items)
+    return tuple(
+        evaluate(expression.item, inner)
+        for inner in scopes
+        if wanted is None or truth(wanted, inner)
+    )
 
 
 def arguments(

@@ -122,20 +122,7 @@ def _expose(statement: ast.Expose, ctx: Context, results: Results) -> None:
 
 
 def _loop(statement: ast.For, ctx: Context, results: Results) -> None:
-    items = expr.evaluate(statement.items, ctx)
-    if not isinstance(items, tuple):
-        if not isinstance(items, Poison):
-            at = statement.items.span
-            ctx.sink.add(
-                WrongKind(
-                    at=at,
-                    what="what `for` runs over",
-                    wanted="a list or a range",
-                    found=describe(items),
-                )
-            )
-        return
-    for item in items:
+    for item in expr.loop_items(statement.items, ctx) or ():
         ctx.scope.names[statement.name] = item
         run(statement.body, ctx, results)
 

@@ -17,10 +17,10 @@ from lmmdsl.backends.onnx.memory import Kept, Preparer
 from lmmdsl.backends.onnx.names import AXES
 from lmmdsl.backends.onnx.protos import make_tensor, make_value
 from lmmdsl.backends.onnx.scope import Scope
-from lmmdsl.backends.onnx.uses import Slot
 from lmmdsl.backends.onnx.walk import Tap, Walker, opset_imports
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Param
+from lmmdsl.passes.count import CacheSlot
 from lmmdsl.passes.keep import STEP, keep, lasting
 from lmmdsl.types.tensor import Axis, DType, TensorType
 
@@ -46,7 +46,7 @@ class Component:
     name: str
     model: ModelProto
     params: Mapping[str, Param]
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[CacheSlot, ...] = ()
     taps: tuple[Tap, ...] = ()
 
 
@@ -125,7 +125,7 @@ class MainGraph:
         number = self.node("Cast", value, to=TensorProto.INT64)
         self.output(name, number, TensorType(DType.INT, kind.shape))
 
-    def pasts(self, method: str) -> tuple[Slot, ...]:
+    def pasts(self, method: str) -> tuple[CacheSlot, ...]:
         """Declare the cache inputs of a method."""
         slots = self.walker.uses.slots(self._root, method)
         for layer, slot in enumerate(slots):
@@ -152,7 +152,7 @@ class MainGraph:
         self._inputs.append(make_value(item.name, item.kind, self.options.floats))
         return self.scope.add_state(item.name, item.kind)
 
-    def presents(self, slots: Sequence[Slot]) -> None:
+    def presents(self, slots: Sequence[CacheSlot]) -> None:
         """Declare the cache outputs."""
         for layer, (slot, names) in enumerate(zip(slots, tuple(self.scope.present), strict=True)):
             for part, size, name in zip(
@@ -164,7 +164,7 @@ class MainGraph:
                     _cache(slot.heads, size, "total_sequence_length"),
                 )
 
-    def component(self, name: str, slots: tuple[Slot, ...] = ()) -> Component:
+    def component(self, name: str, slots: tuple[CacheSlot, ...] = ()) -> Component:
         """Finish the graph."""
         params = dict(self._root.params())
         names = {item.name for item in self._outputs}

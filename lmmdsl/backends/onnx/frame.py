@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from lmmdsl.backends.onnx.scope import Scope, Shape
 from lmmdsl.dims.expr import Dim, Symbol
-from lmmdsl.graph.ir import Apply, Definition, Graph, Node, Param
+from lmmdsl.graph.ir import Apply, Definition, Graph, Param
 from lmmdsl.types.tensor import Rest, TensorType
 
 Kinds = Sequence[TensorType | None]
@@ -125,8 +125,3 @@ def is_leaf(definition: Definition) -> bool:
         return False
     methods = tuple(definition.methods.values())
     return len(methods) == 1 and sum(isinstance(n.payload, Apply) for n in methods[0].nodes) == 1
-
-
-def is_cached(node: Node) -> bool:
-    """Whether a node is an attention that keeps its keys and values."""
-    return isinstance(node.payload, Apply) and node.payload.op.attributes.get("cache") is True

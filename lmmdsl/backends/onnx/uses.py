@@ -4,21 +4,10 @@ Takes a definition and a method; gives dotted parameter paths in source order an
 Answers are remembered per definition, so a deep stack costs what its distinct layers cost.
 """
 
-from dataclasses import dataclass
-
-from lmmdsl.backends.onnx.frame import is_cached
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Call, Definition, Graph, Input, Node, Once, Read, Repeat, Value
+from lmmdsl.passes.count import Caches, CacheSlot
 from lmmdsl.types.tensor import Rest, TensorType
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One cache entry: heads, and sizes of a key and of a value."""
-
-    heads: int
-    key: int
-    value: int
 
 
 class Uses:
@@ -26,7 +15,7 @@ class Uses:
 
     def __init__(self) -> None:
         self._params: dict[tuple[Definition, str], tuple[str, ...]] = {}
-        self._slots: dict[tuple[Definition, str], tuple[Slot, ...]] = {}
+        self._caches = Caches()
         self._counts: dict[tuple[Definition, str], tuple[int, ...]] = {}
         self._places: dict[tuple[Definition, str], frozenset[int]] = {}
 
@@ -55,29 +44,9 @@ class Uses:
             case _:
                 return []
 
-    def slots(self, definition: Definition, method: str) -> tuple[Slot, ...]:
+    def slots(self, definition: Definition, method: str) -> tuple[CacheSlot, ...]:
         """Cache entries of a method, in the order in which it reaches them."""
-        key = (definition, method)
-        if key not in self._slots:
-            graph = definition.methods[method]
-            self._slots[key] = tuple(
-                slot for node in graph.nodes for slot in self._kept(graph, node)
-            )
-        return self._slots[key]
-
-    def _kept(self, graph: Graph, node: Node) -> tuple[Slot, ...]:
-        match node.payload:
-            case Call(_, method, definition):
-                return self.slots(definition, method)
-            case Repeat(_, method, definitions):
-                return tuple(
-                    s for definition in definitions for s in self.slots(definition, method)
-                )
-            case _ if is_cached(node):
-                _, key, value = (graph.type_of(v) for v in node.inputs[:3] if v is not None)
-                return (Slot(_size(key, 1), _size(key, 3), _size(value, 3)),)
-            case _:
-                return ()
+        return self._caches.of(definition, method)
 
     def kept(self, definition: Definition, method: str) -> tuple[int, ...]:
         """How many values each node of a method keeps from the first step on, in the order in which it reaches them."""
@@ -143,10 +112,3 @@ def _told(graph: Graph, inputs: list[Value]) -> frozenset[str]:
 def _symbols(kind: TensorType) -> frozenset[str]:
     names = [{axis.name} if isinstance(axis, Rest) else axis.symbols() for axis in kind.shape]
     return frozenset().union(*names)
-
-
-def _size(kind: TensorType, axis: int) -> int:
-    size = kind.shape[axis]
-    if not isinstance(size, Dim):
-        raise TypeError(f"axis {axis} of {kind} is open")
-    return size.value
