@@ -71,6 +71,20 @@ def test_weights_that_do_not_fit_fail_with_the_report(tmp_path):
     assert "E0706" in output
 
 
+@pytest.mark.torch
+def test_a_case_without_a_size_fails_and_the_others_run(tmp_path):
+    broken = shutil.copytree(CLIP, tmp_path / "broken")
+    facts = json.loads((broken / "case.json").read_text())
+    del facts["config"]["vision"]["heads"]
+    (broken / "case.json").write_text(json.dumps(facts))
+
+    code, output = run(broken, CLIP, "--backend", "torch")
+
+    assert code == 1
+    assert "KeyError: 'heads'" in output
+    assert f"PASS  {CLIP.name}" in output
+
+
 def test_a_folder_that_is_no_case_is_a_usage_error(tmp_path):
     assert run(tmp_path)[0] == 2
     assert run()[0] == 2
