@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import lmmdsl
 from lmmdsl.backends.onnx.run import Package
@@ -70,3 +71,55 @@ def test_prompts_without_regions_need_no_draws(both):
     net, _ = both
     ids = torch.tensor([[1, *IMAGE, 5, 6]])
     assert net(ids, PIXELS[:1]).shape == (1, 19, 128)
+
+
+def test_points_of_masks_are_those_of_the_reference_given_its_draws(both):
+    net, package = both
+    io = load_file(ROOT / "tests" / "data" / "goldens" / "ferret-model-a" / "io.safetensors")
+    mask = io["in.region_masks_0"].transpose(1, 2).bool().contiguous()  # [R, H, W]
+    order, again = torch.zeros(mask.shape), torch.zeros(2, 20)
+    for region, places in enumerate(io["in.point_index"]):
+        pixels = io["in.region_masks_0"][region].nonzero()  # x, y
+        first = places.unique()[
+            torch.stack([(places == p).nonzero()[0, 0] for p in places.unique()]).argsort()
+        ]
+        for rank, place in enumerate(first):
+            x, y = pixels[place]
+            order[region, y, x] = 1 - rank / 64
+        ranks = torch.stack([(first == p).nonzero()[0, 0] for p in places])
+        again[region] = (ranks + 0.5) / len(pixels)
+
+    found = net.points_of_masks(mask, order, again)
+
+    assert torch.allclose(found, io["in.points"], atol=1e-7)
+    feeds = {"mask": mask.numpy(), "order": order.numpy(), "again": again.numpy()}
+    assert (package.run("points_of_masks", feeds)["drawn"] == found.numpy()).all()
+
+
+def test_points_of_boxes_lie_in_them_each_pixel_once_before_any_comes_again(both):
+    net, package = both
+    box = torch.tensor([[2, 1, 4, 3], [-3, 4, 2, 9]])  # the second looks out of the picture
+    generator = torch.Generator().manual_seed(5)
+    order, again = torch.rand(2, 6, 7, generator=generator), torch.rand(2, 20, generator=generator)
+
+    found = net.points_of_boxes(box, order, again)
+
+    pixels = (found * torch.tensor([7, 6])).round().long()  # [R, N, 2]
+    wanted = [
+        {(x, y) for x in range(2, 5) for y in range(1, 4)},
+        {(x, y) for x in range(3) for y in range(4, 6)},
+    ]
+    for region, each in enumerate(wanted):
+        seen = [tuple(pixel) for pixel in pixels[region].tolist()]
+        assert set(seen[: len(each)]) == set(seen) == each
+    feeds = {"box": box.numpy(), "order": order.numpy(), "again": again.numpy()}
+    assert (package.run("points_of_boxes", feeds)["drawn"] == found.numpy()).all()
+
+
+def test_points_of_a_region_larger_than_the_cloud_are_all_different(both):
+    net, _ = both
+    order = torch.rand(1, 9, 8, generator=torch.Generator().manual_seed(6))
+
+    found = net.points_of_masks(torch.ones(1, 9, 8).bool(), order, torch.zeros(1, 20))
+
+    assert len(found[0].unique(dim=0)) == 20

@@ -101,8 +101,10 @@ def find_naming(program: Program, weights: Path) -> tuple[str, Coverage]:
 
 
 def positions_of(mask: Array) -> Array:
-    """Position ids [B, T]: real tokens count from 0, padding gets 0 or repeats."""
-    return np.maximum(np.cumsum(mask.astype(np.int64), axis=1) - 1, 0)
+    """Position ids [B, T]: real tokens count from 0, as does padding behind them; padding before them gets 0."""
+    real = mask.astype(np.int64)
+    behind = np.cumsum(real[:, ::-1], axis=1)[:, ::-1] == 0
+    return np.maximum(np.cumsum(real | behind, axis=1) - 1, 0)
 
 
 class TorchRunner:
