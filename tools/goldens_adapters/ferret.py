@@ -144,7 +144,7 @@ def _model(case: Case) -> lmmdsl.Spec:
         "vocab.eos": layout.get("eos_id", 2),
     }
     text = (whole.FOLDER / "ferret.lmm").read_text(encoding="utf-8")
-    text = text.replace("import RegionSampler\n", "import RegionSampler, look\n")
+    text = text.replace("import RegionSampler", "import RegionSampler, look", 1)
     side, patch = vision["image_size"], vision["patch_size"]
     count, width = (side // patch) ** 2, vision["width"]
     flow = f"""
