@@ -152,3 +152,20 @@ def test_positions_may_be_given(sharing):
 
     assert torch.equal(usual, same)
     assert not torch.allclose(usual, other)
+
+
+@pytest.mark.parametrize(("side", "patches"), [(4, 1), (8, 4)], ids=["one patch", "four patches"])
+@pytest.mark.parametrize("spec", ["cogvlm", "cogvlm2"])
+def test_patches_of_an_image_share_a_position(spec, side, patches):
+    sizes = {"vision.image_size": side * 2 if spec == "cogvlm2" else side, "vision.patch_size": 4}
+    net = lmmdsl.load(ROOT / "specs" / f"{spec}.lmm", variant="tiny", set=sizes).to_torch()
+    image = [net.IMAGE_ID] * (patches + 2)
+    rows = [[5, 5, *image, *image, 6], [7, 7, 5, *image, *[6] * (patches + 2)]]
+
+    facts = net.facts(torch.tensor(rows), torch.tensor(rows) != 7, len(rows[0]))
+
+    shared = [3] * patches, [6] * patches
+    assert facts["position_ids"].tolist() == [
+        [0, 1, 2, *shared[0], 4, 5, *shared[1], 7, 8],
+        [0, 0, 1, 2, *shared[0], 4, *range(5, 7 + patches)],  # from 1 behind padding
+    ]
