@@ -13,7 +13,7 @@ from lmmdsl.backends.torch.layout import WIDTH, docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Definition, walk
+from lmmdsl.graph.ir import walk
 from lmmdsl.graph.program import Image, Layout, Program, flat
 from lmmdsl.passes.count import new_tokens
 from lmmdsl.passes.keep import STEP, lasting
@@ -143,8 +143,13 @@ class RootWriter(ClassWriter):
 
     def _parts(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Paths as attributes, those that differ only in their layer as one pattern."""
-        own = [".".join(map(attribute, path.split("."))) for path in paths]
-        return tuple(dict.fromkeys(_pattern(path, own, self.definition) for path in own))
+        own = dict.fromkeys(_attributes(path) for path in paths)
+        layers: dict[str, set[str]] = {}
+        for path, _ in walk(self.definition):
+            layers.setdefault(_starred(_attributes(path)), set()).add(_attributes(path))
+        whole = {pattern for pattern, every in layers.items() if every <= own.keys()}
+        starred = ((_starred(path), path) for path in own)
+        return tuple(dict.fromkeys(name if name in whole else path for name, path in starred))
 
     def _tokens(self) -> dict[str, object]:
         return {name.strip("<>"): number for name, number in self._program.vocab.tokens.items()}
@@ -357,11 +362,8 @@ class RootWriter(ClassWriter):
         return ["", *_FACTS.format(names=names).splitlines(), *body]
 
 
-def _pattern(path: str, paths: list[str], root: Definition) -> str:
-    """The path with `*` for its layer if all layers of the model are among the paths."""
-    pattern = _starred(path)
-    every = {".".join(map(attribute, own.split("."))) for own, _ in walk(root) if own}
-    return pattern if {own for own in every if _starred(own) == pattern} <= set(paths) else path
+def _attributes(path: str) -> str:
+    return ".".join(map(attribute, path.split(".")))
 
 
 def _starred(path: str) -> str:
