@@ -94,10 +94,12 @@ def load_weights(net: Any, path: AnyPath, *, naming: str | None = None, **option
         net: the module.
         path: a safetensors file, a folder of shards, or an index.
         naming: the checkpoint's naming scheme; None when the names are the module's own.
-        options: `dtype` and `device` of the loaded parameters.
+        options: `dtype` and `device` of the loaded parameters; `part` loads one part of the model only, by the names
+            that its block gives under `naming`, behind `prefix` in the file.
 
     Returns:
-        The same module. Every tensor was used exactly once, every parameter has its tensor.
+        The same module. Every tensor was used exactly once, every parameter has its tensor; of a part, those behind
+        the prefix.
 
     Raises:
         CompileFailed: the files are damaged or do not fit; the module is unchanged.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 
+from lmmdsl.diag.codes.names import UnknownMember
 from lmmdsl.diag.codes.naming import NamingLine
 from lmmdsl.diag.codes.weights import NameTwice, NotMapped, UnknownScheme
 from lmmdsl.diag.sink import Sink
@@ -20,7 +21,7 @@ from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Part, Stack
 from lmmdsl.graph.program import Program
 from lmmdsl.text.source import Span
 from lmmdsl.weights.pattern import LAYER, fill, has_layer, join
-from lmmdsl.weights.table import Table, starred, wrapped
+from lmmdsl.weights.table import Table, find_part, is_added, starred, wrapped
 
 Path = tuple[str, ...]
 MOST_NAMES = 64  # alternatives of one parameter
@@ -81,6 +82,29 @@ def map_program(program: Program, scheme: str | None, sink: Sink) -> WeightMap:
         sink.add(UnknownScheme(at=program.full.span, scheme=scheme, candidates=known))
         return WeightMap(scheme, {})
     return map_definition(program.full, scheme, found.rules, found.span, sink)
+
+
+def map_part(program: Program, part: str, scheme: str, prefix: str, sink: Sink) -> WeightMap:
+    """The weight map of one top-level part in a checkpoint that its block describes, behind a prefix.
+
+    What injections add to the part is not in it.
+
+    Reports:
+        E0206 when there is no such part; E0703 when its block does not name all of it.
+    """
+    full = program.full
+    if part not in full.parts:
+        sink.add(
+            UnknownMember(at=full.span, owner=full.block, name=part, candidates=tuple(full.parts))
+        )
+        return WeightMap(scheme, {})
+    rule = NamingRule(ours=(part,), theirs=(prefix,), span=full.span)
+    params = {
+        path: param
+        for path, param in full.params()
+        if path.partition(".")[0] == part and not is_added(full, tuple(path.split(".")))
+    }
+    return map_definition(full, scheme, (rule,), full.parts[part].span, sink, params)
 
 
 def check_maps(program: Program, sink: Sink) -> None:
@@ -337,30 +361,6 @@ def _inner(part: Part | None) -> Definition | None:
             return part.definitions[0] if part.definitions else None
         case _:
             return None
-
-
-def find_part(definition: Definition, path: Path) -> Part | None:
-    """The part or parameter at a path, None when there is none; a path may end at a stack."""
-    part: Part | None = None
-    steps = list(path)
-    while steps:
-        found = definition.find(steps.pop(0))
-        part = found[1] if found else None
-        match part:
-            case None:
-                return None
-            case Instance():
-                definition = part.definition
-            case Stack() if steps:
-                layer = int(steps.pop(0)) if steps[0].isdigit() else len(part.definitions)
-                if layer >= len(part.definitions):
-                    return None
-                definition = part.definitions[layer]
-            case Param() if steps:
-                return None
-            case _:
-                pass
-    return part
 
 
 def _check_unique(sources: Mapping[str, Source], scheme: str, span: Span, sink: Sink) -> None:

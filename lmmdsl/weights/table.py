@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lmmdsl.graph.ir import Definition, Instance, NamingRule, Stack
+from lmmdsl.graph.ir import Definition, Instance, NamingRule, Param, Part, Stack
 
 Path = tuple[str, ...]
 
@@ -68,3 +68,40 @@ def wrapped(definition: Definition, path: Path) -> frozenset[int]:
             case _:
                 break
     return frozenset(found)
+
+
+def is_added(definition: Definition, path: Path) -> bool:
+    """Whether a path goes into what an injection added, beside the part that it wraps."""
+    if definition.wraps and path[0] != definition.wraps:
+        return True
+    match definition.parts.get(path[0]):
+        case Instance(definition=inner):
+            return is_added(inner, path[1:])
+        case Stack(definitions=layers):
+            return is_added(layers[int(path[1])], path[2:])
+        case _:
+            return False
+
+
+def find_part(definition: Definition, path: Path) -> Part | None:
+    """The part or parameter at a path, None when there is none; a path may end at a stack."""
+    part: Part | None = None
+    steps = list(path)
+    while steps:
+        found = definition.find(steps.pop(0))
+        part = found[1] if found else None
+        match part:
+            case None:
+                return None
+            case Instance():
+                definition = part.definition
+            case Stack() if steps:
+                layer = int(steps.pop(0)) if steps[0].isdigit() else len(part.definitions)
+                if layer >= len(part.definitions):
+                    return None
+                definition = part.definitions[layer]
+            case Param() if steps:
+                return None
+            case _:
+                pass
+    return part

@@ -22,7 +22,7 @@ from lmmdsl.graph.program import Program
 from lmmdsl.weights.coverage import Load
 from lmmdsl.weights.header import Tensor as Stored
 from lmmdsl.weights.map import Rows, Source
-from lmmdsl.weights.plan import WeightsFailed, plan_load
+from lmmdsl.weights.plan import WeightsFailed, plan_load, plan_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ def load_weights(
     naming: str | None = None,
     dtype: torch.dtype | None = None,
     device: "torch.device | str | None" = None,
+    part: str | None = None,
+    prefix: str = "",
 ) -> nn.Module:
     """Load a checkpoint into a module made from a spec.
 
@@ -50,16 +52,24 @@ def load_weights(
             they are the module's own.
         dtype: element kind to store; None keeps the module's.
         device: where to put the parameters; None keeps them (the CPU for a module on meta).
+        part: load only this top-level part, by the names that its block gives under `naming`.
+        prefix: what stands before these names in the file, such as `vision_model`; tensors that
+            stand elsewhere are left alone.
 
     Returns:
         The same module.
 
     Raises:
         WeightsFailed: the files are damaged (E0707), or a tensor is missing, left over or of another
-            shape (E0706, with all of them). The module is then unchanged.
+            shape (E0706, with all of them); there is no such part (E0206), or its block has no such
+            scheme (E0703). The module is then unchanged.
     """
     places = locate(net)
-    coverage = plan_load(program_of(net), path, naming, places.keys())
+    program, used = program_of(net), places.keys()
+    if part is None:
+        coverage = plan_load(program, path, naming, used)
+    else:
+        coverage = plan_part(program, path, part, naming or "", prefix, used)
     _check_copies(coverage.copies)
     targets = _Targets(net, dtype, torch.device(device) if device is not None else None)
     ordered = sorted(coverage.loads, key=lambda load: (str(load.tensor.file), load.tensor.offset))
