@@ -117,9 +117,10 @@ class Marker:
         return self.apply("argmax", marks, at=at, axis=Dim.of(1))
 
     def running(self, at: Span) -> object:
-        """Real tokens counted from 0, padding in front 0 too: int `[B, S]`."""
+        """Real tokens counted from 0, padding by where it stands: int `[B, S]`."""
         count = self.apply("cumsum", self.real, at=at, axis=Dim.of(1))
-        return self.apply("maximum", self.apply("sub", count, Dim.of(1), at=at), Dim.of(0), at=at)
+        count = self.apply("sub", count, Dim.of(1), at=at)
+        return self.apply("where", self.real, count, self.apply("arange", SEEN, at=at), at=at)
 
     def apply(self, name: str, *operands: object, at: Span, **options: object) -> object:
         """Apply an operation."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from goldens_adapters.case import Array, Case
+from goldens_adapters.case import Array, BadCase, Case
 from goldens_adapters.clip import shape
 from goldens_adapters.model import Outputs, Runner, Taps
 
@@ -31,6 +31,18 @@ def flow_text(case: Case, source: str, results: Mapping[str, str], *, first: str
     return {values}
   }}
 """
+
+
+def inputs_of(case: Case, source: str) -> Outputs:
+    """The input `source` of a case that has no other.
+
+    Raises:
+        BadCase: the reference read more.
+    """
+    more = sorted(set(case.inputs) - {source})
+    if more:
+        raise BadCase(f"this adapter takes {source}, not {', '.join(more)}")
+    return {source: case.inputs[source].astype(np.float32)}
 
 
 def shown(case: Case, results: Mapping[str, str]) -> dict[str, str]:

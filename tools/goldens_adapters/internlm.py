@@ -1,8 +1,9 @@
-"""InternLM-7B alone: LLaMA's blocks with biases in attention."""
+"""InternLM-7B alone: LLaMA's blocks with biases in attention, and adapters where a case has them."""
 
 import lmmdsl
 from goldens_adapters.case import Case
 from goldens_adapters.flows import read_text
+from goldens_adapters.lora import injection
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import arguments, demand, llama_settings
 
@@ -20,11 +21,13 @@ def build(case: Case) -> lmmdsl.Spec:
     demand(llm, mlp_bias=False)
     biased = bool(llm.get("attn_bias", True))
     settings = llama_settings(llm) | {"qkv_biased": biased, "out_biased": biased}
+    adapters = injection(llm.get("lora"))
     text = f"""from std.llm.llama import Llama
+{"from std.lora import Lora" if adapters else ""}
 
 model Golden {{
   llm llm: Llama({arguments(settings)})
-
+{adapters}
   weights hf "golden/case" {{ llm = "internlm_model" | "" }}
 }}
 """

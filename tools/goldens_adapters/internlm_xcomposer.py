@@ -5,13 +5,11 @@ Axes: I images, B batch, T tokens.
 
 from typing import Any
 
-import numpy as np
-
 import lmmdsl
 from goldens_adapters import whole
 from goldens_adapters.case import Case
 from goldens_adapters.eva import eva_settings
-from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, read_text, shown
+from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, inputs_of, read_text, shown
 from goldens_adapters.lora import with_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
@@ -22,6 +20,7 @@ FEATURES = {
     "vision_features": "vision(pixel_values)",
     "query_output": "pixel_values |> vision |> norm |> qformer",
 }
+SOURCES = {"encoder": "pixel_values", "connector": "encoder_features"}
 
 
 def accepts(case: Case) -> bool:
@@ -37,7 +36,7 @@ def build(case: Case) -> lmmdsl.Spec:
 def run(case: Case, runner: Runner) -> Outputs:
     """All outputs of a case."""
     if case.part != "model":
-        return runner.flow(FLOW, {name: x.astype(np.float32) for name, x in case.inputs.items()})
+        return runner.flow(FLOW, inputs_of(case, SOURCES[case.part]))
     depth, images = case.config("llm")["depth"], images_of(case)
     taps = {f"layer_{k}": f"llm.layers.{k}" for k in range(depth)} | {"final_hidden": "llm"}
     outputs = read_text(case, case.inputs["input_ids"], runner, taps)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from goldens_adapters.words import demand
+from goldens_adapters.words import demand, pick
 
 PLACES = {
     "q_proj": "attn.q",
@@ -15,8 +15,24 @@ PLACES = {
     "up_proj": "mlp.up",
     "down_proj": "mlp.down",
 }
-INJECTION = re.compile(r"(  inject Lora\(.*\) around llm\.layers\[\*\]\.).*\n")
+INJECTION = re.compile(r"  inject Lora\(.*\) around llm\.layers\[\*\]\..*\n")
 STAGE = re.compile(r"  stage \w+ +\{(?:[^\n]*\}\n|.*?\n  \}\n)", re.DOTALL)
+
+
+def injection(lora: Mapping[str, Any] | None, *, rank: str = "", alpha: str = "") -> str:
+    """The line that puts the adapters of a `lora` section on `llm`; empty without or with merged ones.
+
+    Args:
+        lora: the section.
+        rank: what stands for the rank, if not the number.
+        alpha: what stands for alpha, if not the number.
+    """
+    if not lora or lora.get("merged"):
+        return ""
+    demand(lora, scale=lora["alpha"] / lora["rank"])
+    places = ", ".join(PLACES[name] for name in lora["targets"])
+    sizes = f"rank = {rank or lora['rank']}, alpha = {alpha or lora['alpha']}"
+    return f"  inject Lora({sizes}) around llm.layers[*].{{{places}}}\n"
 
 
 def with_adapters(text: str, llm: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -26,10 +42,7 @@ def with_adapters(text: str, llm: Mapping[str, Any]) -> tuple[str, dict[str, Any
     """
     lora = llm.get("lora")
     text = STAGE.sub("", text)
-    if not lora or lora.get("merged"):
-        return INJECTION.sub("", text), {}
-    demand(lora, scale=lora["alpha"] / lora["rank"])
-    places = ", ".join(PLACES[name] for name in lora["targets"])
-    text, count = INJECTION.subn(rf"\g<1>{{{places}}}\n", text)
+    line = injection(lora, rank="rank", alpha="alpha")
+    text, count = INJECTION.subn(line, text)
     assert count == 1
-    return text, {"rank": lora["rank"], "alpha": lora["alpha"]}
+    return text, pick(lora, "rank", "alpha") if line else {}

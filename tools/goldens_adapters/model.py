@@ -18,6 +18,7 @@ from lmmdsl.backends.onnx.export import build_components, embed_weights, export
 from lmmdsl.backends.onnx.frame import Options
 from lmmdsl.backends.onnx.protos import FLOATS
 from lmmdsl.backends.onnx.run import Package
+from lmmdsl.backends.torch.generation import place_tokens
 from lmmdsl.backends.torch.weights import load_weights, read_whole, take
 from lmmdsl.diag.sink import Sink
 from lmmdsl.graph.program import Program
@@ -101,10 +102,9 @@ def find_naming(program: Program, weights: Path) -> tuple[str, Coverage]:
 
 
 def positions_of(mask: Array) -> Array:
-    """Position ids [B, T]: real tokens count from 0, as does padding behind them; padding before them gets 0."""
-    real = mask.astype(np.int64)
-    behind = np.cumsum(real[:, ::-1], axis=1)[:, ::-1] == 0
-    return np.maximum(np.cumsum(real | behind, axis=1) - 1, 0)
+    """Position ids [B, T] that emitted modules give tokens without further facts."""
+    real = torch.from_numpy(mask)
+    return place_tokens(real, real, None, None)[0].numpy()
 
 
 class TorchRunner:

@@ -15,6 +15,7 @@ from goldens_adapters.flows import (
     add_flow,
     flow_text,
     images_of,
+    inputs_of,
     mask_of,
     read_text,
     shown,
@@ -24,6 +25,7 @@ from goldens_adapters.words import activation, arguments, demand, llama_settings
 
 NAME = "mplug_owl"
 FEATURES = {"vision_features": "vision(pixel_values)"}
+SOURCES = {"encoder": "pixel_values", "connector": "encoder_features"}
 
 
 def accepts(case: Case) -> bool:
@@ -39,7 +41,7 @@ def build(case: Case) -> lmmdsl.Spec:
 def run(case: Case, runner: Runner) -> Outputs:
     """All outputs of a case."""
     if case.part != "model":
-        return runner.flow(FLOW, {name: x.astype(np.float32) for name, x in case.inputs.items()})
+        return runner.flow(FLOW, inputs_of(case, SOURCES[case.part]))
     ids, images = case.inputs["input_ids"], images_of(case)
     outputs = read_text(case, ids, runner, {"final_hidden": "llm"})
     outputs["loss"] = text_loss(outputs["logits"], ids, mask_of(case), case.config("layout"))

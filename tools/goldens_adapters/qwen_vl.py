@@ -18,7 +18,6 @@ from goldens_adapters.words import activation, arguments, demand, pick
 NAME = "qwen_vl"
 FEATURES = {"vision_features": "vision(pixel_values)"}
 PLACEHOLDER = -200
-NEVER_REACHED = 2**30
 
 
 def accepts(case: Case) -> bool:
@@ -94,13 +93,16 @@ def qwen_settings(llm: dict[str, Any]) -> dict[str, Any]:
         out_bias=False,
         mlp_bias=False,
         rope_layout="half_split",
-        rope_fraction=1.0,
-        logn_attn=llm["dynamic_ntk"],
         tie_embeddings=False,
     )
     sizes = pick(llm, "vocab", "width", "depth", "heads", "head_dim", "mlp_width", "norm_eps")
-    trained = llm["train_seq_length"] if llm["dynamic_ntk"] else NEVER_REACHED
-    return sizes | {"rope_theta": float(llm["rope_theta"]), "trained": trained}
+    return sizes | {
+        "rotary_dim": int(llm["head_dim"] * llm["rope_fraction"]),
+        "rope_theta": float(llm["rope_theta"]),
+        "trained": llm["train_seq_length"],
+        "dynamic_ntk": llm["dynamic_ntk"],
+        "logn": llm["logn_attn"],
+    }
 
 
 def _encoder(case: Case) -> lmmdsl.Spec:

@@ -86,6 +86,7 @@ def llama_settings(llm: Mapping[str, Any]) -> dict[str, Any]:
         position="rope",
         rope_layout="half_split",
         rope_fraction=1.0,
+        rope_scaling=None,
         biases=False,
         causal=True,
         activation="silu_gated",

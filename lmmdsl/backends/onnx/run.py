@@ -75,7 +75,8 @@ class Package:
     def arrange(self, ids: Array | None, mask: Array) -> dict[str, Array]:
         """What decoding must know of all tokens so far: ids and mask [B, past + T]."""
         if "arrange" not in self.facts["components"]:
-            return {"position_ids": np.maximum(np.cumsum(mask, axis=1) - 1, 0)}
+            counts, steps = np.cumsum(mask, axis=1) - 1, np.arange(mask.shape[1])
+            return {"position_ids": np.where(mask, counts, steps)}
         if ids is None:
             raise ValueError("what this model knows of a token depends on ids: give all of them")
         return self.run("arrange", {"input_ids": ids, "attention_mask": mask})
@@ -135,9 +136,12 @@ class Package:
     ) -> Array:
         """Greedy continuation of (or answer to) ids [B, T]: new ids [B, <= limit]; ended rows are padded."""
         mask = np.ones_like(ids) if mask is None else mask
+        answers = "encoder_model" in self.facts["components"]
+        if not answers:
+            ids, mask = pad_in_front(ids, mask)
         features = None if pixels is None else self.encode(pixels)
         embeds, memory = self.embed(ids, features, rows), None
-        if "encoder_model" in self.facts["components"]:  # the answer has a beginning of its own
+        if answers:  # they have a beginning of their own
             memory, start = self.read(embeds, mask), self.facts["start_id"] or 0
             ids = np.full((len(ids), 1), start, np.int64)
             embeds, mask = self.embed(ids), np.ones_like(ids)
@@ -153,6 +157,12 @@ class Package:
             embeds, ids = self.embed(new[:, None]), np.concatenate([ids, new[:, None]], axis=1)
             mask = np.pad(mask, ((0, 0), (0, 1)), constant_values=1)
         return made
+
+
+def pad_in_front(ids: Array, mask: Array) -> tuple[Array, Array]:
+    """Move the padding of prompts [B, T] to the front, so that all of them end together."""
+    order = np.argsort(mask != 0, axis=1, kind="stable")
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(mask, order, 1)
 
 
 def _as_numbers(value: Array) -> Array:

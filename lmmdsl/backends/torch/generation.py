@@ -311,8 +311,8 @@ def place_tokens(
 ) -> tuple[Tensor, Tensor | None]:
     """Positions of the tokens `[B, T]`, and which of all tokens are real, bool `[B, S]`.
 
-    Real tokens are counted from 0, or from the end of the cache; the mask covers the cache too. It
-    is dropped where it hides nothing.
+    Real tokens are counted from 0, or from the end of the cache, and padding stands where it
+    stands; the mask covers the cache too. It is dropped where it hides nothing.
     """
     batch, tokens = input_ids.shape
     if attention_mask is None:
@@ -328,7 +328,9 @@ def place_tokens(
             f" not {past} in the cache and {tokens} new ones"
         )
     if position_ids is None:
-        position_ids = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -tokens:]
+        steps = torch.arange(attention_mask.shape[1], device=input_ids.device)
+        counts = attention_mask.long().cumsum(1) - 1
+        position_ids = torch.where(attention_mask.bool(), counts, steps)[:, -tokens:]
     if torch.compiler.is_compiling() or attention_mask.is_meta or not attention_mask.all():
         return position_ids, attention_mask.bool()
     return position_ids, None

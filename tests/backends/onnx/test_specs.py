@@ -107,14 +107,16 @@ def test_cached_steps_agree_with_one_run(packages, profile):
     np.testing.assert_allclose(np.concatenate([two, one], 1), whole[:, -3:], atol=1e-4)
 
 
-@pytest.mark.parametrize("profile", ["std", "ort", "base"])
-def test_batch_padded_in_front_agrees_with_single_prompts(packages, profile):
+@pytest.mark.parametrize(
+    ("profile", "side"), [("std", "front"), ("std", "behind"), ("ort", "front"), ("base", "front")]
+)
+def test_padded_batch_agrees_with_single_prompts(packages, profile, side):
     package = packages(profile)
     (short, _), (long, pixels) = prompt(0, 6), prompt(1, 5, seed=1)
     pad = long.shape[1] - short.shape[1]
-    ids = np.concatenate([np.pad(short, ((0, 0), (pad, 0))), long])
-    mask = np.ones_like(ids)
-    mask[0, :pad] = 0
+    room = (pad, 0) if side == "front" else (0, pad)
+    ids = np.concatenate([np.pad(short, ((0, 0), room)), long])
+    mask = np.stack([np.pad(np.ones(short.shape[1], np.int64), room), np.ones_like(long[0])])
 
     both = package.generate(ids, pixels, limit=4, mask=mask)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lmmdsl.backends.torch.generation import Sampler, pad_in_front
+from lmmdsl.backends.torch.generation import Sampler, pad_in_front, place_tokens
 
 IMAGE = 127
 LONG = [1, *[IMAGE] * 16, 5, 6, 7, *[IMAGE] * 16, 9]
@@ -173,6 +173,21 @@ def test_padding_moves_to_the_front_in_order():
 
     assert prompts.tolist() == [[0, 0, 5, 6], [0, 7, 8, 9]]
     assert real.tolist() == [[False, False, True, True], [False, True, True, True]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "places"),
+    [
+        ([0, 0, 1, 1, 1], [0, 1, 0, 1, 2]),
+        ([1, 1, 1, 0, 0], [0, 1, 2, 3, 4]),
+        ([1, 0, 0, 1, 1], [0, 1, 2, 1, 2]),
+    ],
+    ids=["in front", "behind", "between"],
+)
+def test_padding_stands_where_it_stands_and_real_tokens_count(mask, places):
+    mask = torch.tensor([mask])
+
+    assert place_tokens(mask, mask, None, None)[0].tolist() == [places]
 
 
 @pytest.mark.parametrize(
