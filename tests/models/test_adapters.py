@@ -33,9 +33,9 @@ def test_ids_between_marks_become_placeholders(adapters):
 def test_padding_is_a_leading_run_and_counts_where_the_reference_counts_it(adapters):
     glm = adapters["visualglm"]
     ids = np.array([[3, 3, 7, 3, 104, 3], [7, 8, 9, 101, 104, 5]])
-    case = SimpleNamespace(inputs={})
+    case = SimpleNamespace(inputs={"input_ids": ids})
 
-    real = glm.real_tokens(case, ids, 3)
+    real = glm.real_tokens(case, 3)
     places = np.array(
         [[[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 2]], [[0, 1, 2, 3, 3, 3], [0, 0, 0, 0, 1, 2]]]
     )
