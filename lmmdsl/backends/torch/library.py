@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lmmdsl.backends.torch import answering, generation, packing, runtime, training
+from lmmdsl.backends.torch import answering, generation, images, packing, runtime, training
 
-_SOURCES = (runtime, packing, generation, answering, training)
+_SOURCES = (runtime, packing, generation, images, answering, training)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from lmmdsl.backends.torch.constants import constant
 from lmmdsl.backends.torch.layout import WIDTH, docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
-from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.expr import Dim, Symbol
 from lmmdsl.graph.ir import walk
 from lmmdsl.graph.program import Image, Layout, Program, flat
 from lmmdsl.passes.count import new_tokens
 from lmmdsl.passes.keep import STEP, lasting
-from lmmdsl.types.tensor import DType, TensorType
+from lmmdsl.types.tensor import Axis, DType, TensorType
 
 _FORWARD_DOC = """
 Score the next token at every position.
@@ -231,6 +231,12 @@ class RootWriter(ClassWriter):
         tokens = self._type("encode").shape[1:-1]
         return len(images) == 1 and not all(isinstance(n, Dim) and n.is_const for n in tokens)
 
+    def _any_axes(self) -> str:
+        """The shape of images of any size: arguments of `encode_all`."""
+        graph = self.definition.methods["encode"]
+        axes = tuple(map(_steps, graph.type_of(graph.inputs[0]).shape[1:]))
+        return f'axes={axes}, takes="{self._shape("encode", 0)}"'
+
     def _size_check(self, place: int, name: str) -> list[str]:
         """A check of the images, where the encoder takes one size only."""
         graph = self.definition.methods["encode"]
@@ -260,7 +266,7 @@ class RootWriter(ClassWriter):
             call = f"self.encode({', '.join(f'{name}.to(self.dtype)' for name in images)})"
             if self._any_size(images):
                 self.helpers.add("encode_all")
-                call = f"encode_all(self.encode, {images[0]}, self.dtype)"
+                call = f"encode_all(self.encode, {images[0]}, self.dtype, {self._any_axes()})"
             lines += ["        features = None", f"        if {images[0]} is not None:"]
             lines += [
                 line for place, name in enumerate(images) for line in self._size_check(place, name)
@@ -373,3 +379,14 @@ def _starred(path: str) -> str:
 def _images(layouts: Iterable[Layout]) -> Iterator[Image]:
     segments = (segment for layout in layouts for segment in flat(layout.segments))
     return (segment for segment in segments if isinstance(segment, Image))
+
+
+def _steps(axis: Axis) -> tuple[int, int]:
+    """Least size of an axis of images, and the step of larger ones; what is fixed has none."""
+    match axis:
+        case Dim(terms=(((Symbol(),), step),)):
+            return step, step
+        case Dim() if axis.is_const:
+            return axis.value, 0
+        case _:
+            return 1, 1
