@@ -5,7 +5,7 @@ import numpy as np
 import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import arguments, clip_settings
+from goldens_adapters.words import arguments, clip_settings, table_settings
 
 NAME = "clip"
 
@@ -58,7 +58,10 @@ def _wrapped(case: Case) -> str:
 
 def _model(case: Case, results: dict[str, str], *, prefix: str, scheme: str, part: str = "") -> str:
     vision = case.config("vision")
-    settings = clip_settings(vision) | ({"final_norm": False} if part else {})
+    settings = clip_settings(vision)
+    if part:
+        table = table_settings(case, "visual_encoder.positional_embedding")
+        settings |= {"final_norm": False} | table | ({"align_corners": True} if table else {})
     wanted = {name: text for name, text in results.items() if name in case.outputs}
     types = ", ".join(f"{name}: {shape(case.outputs[name])}" for name in wanted)
     image = ", ".join(map(str, case.inputs["image"].shape[1:]))

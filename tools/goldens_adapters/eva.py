@@ -8,7 +8,7 @@ import lmmdsl
 from goldens_adapters.case import Case
 from goldens_adapters.clip import shape
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import activation, arguments, demand, pick
+from goldens_adapters.words import activation, arguments, demand, pick, sides, table_settings
 
 NAME = "eva"
 RESULTS = {
@@ -41,7 +41,6 @@ def eva_settings(vision: dict[str, Any]) -> dict[str, Any]:
     )
     sizes = pick(
         vision,
-        "image_size",
         "patch_size",
         "channels",
         "width",
@@ -50,7 +49,8 @@ def eva_settings(vision: dict[str, Any]) -> dict[str, Any]:
         "mlp_width",
         "norm_eps",
     )
-    return sizes | {"act": activation(vision), "key_biased": bool(vision.get("k_bias"))}
+    act = {"act": activation(vision), "key_biased": bool(vision.get("k_bias"))}
+    return sides(vision) | sizes | act
 
 
 def build(case: Case) -> lmmdsl.Spec:
@@ -61,12 +61,13 @@ def build(case: Case) -> lmmdsl.Spec:
     wanted = {name: text for name, text in results.items() if name in case.outputs}
     types = ", ".join(f"{name}: {shape(case.outputs[name])}" for name in wanted)
     image = ", ".join(map(str, case.inputs["image"].shape[1:]))
+    settings = eva_settings(vision) | table_settings(case, "visual_encoder.pos_embed")
     text = f"""from std.nn         import LayerNorm
 from std.vision.eva import EvaVit
 {"from std.tokens import drop_first" if drop else ""}
 
 model Golden {{
-  encoder vision: EvaVit({arguments(eva_settings(vision))})
+  encoder vision: EvaVit({arguments(settings)})
   norm: LayerNorm({vision["width"]}, {norm["vision_norm_eps"]})
 
   flow golden(image: [B, {image}]) -> ({types}) {{

@@ -9,7 +9,7 @@ from goldens_adapters.eva import eva_settings
 from goldens_adapters.lora import with_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
-from goldens_adapters.words import demand, llama_settings
+from goldens_adapters.words import demand, llama_settings, table_settings
 
 NAME = "minigpt4"
 RESULTS = {
@@ -28,7 +28,8 @@ def build(case: Case) -> lmmdsl.Spec:
     connector = case.config("connector")
     demand(connector, projection="linear", projection_bias=True)
     settings = whole.settings_of(
-        vision=eva_settings(case.config("vision")),
+        vision=eva_settings(case.config("vision"))
+        | table_settings(case, "visual_encoder.pos_embed"),
         norm=whole.norm_settings(connector),
         llm=llama_settings(case.config("llm")),
     )

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goldens_adapters.case import BadCase
+from goldens_adapters.case import BadCase, Case
 
+SIDES = ("image_size", "image_width")
 ACTIVATIONS = {
     "quick_gelu": "quick_gelu",
     "gelu_erf": "gelu",
@@ -48,6 +49,21 @@ def write(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(write, value))}]"
     return str(value)
+
+
+def sides(vision: Mapping[str, Any]) -> dict[str, int]:
+    """Height and width of the images of a `vision` section, which may give one number for both."""
+    size = vision["image_size"]
+    return {"image_size": size} if isinstance(size, int) else dict(zip(SIDES, size, strict=True))
+
+
+def table_settings(case: Case, name: str) -> dict[str, int]:
+    """The grid of the table of positions `name`, where a case holds it as it was before it was resized."""
+    vision = case.config("vision")
+    side = vision.get("pos_embed_source_grid")
+    if not side or case.weights_shape(name)[-2] != side * side + 1:
+        return {}
+    return {"table_side": side}
 
 
 def clip_settings(vision: Mapping[str, Any]) -> dict[str, Any]:
