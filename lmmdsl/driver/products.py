@@ -57,10 +57,8 @@ def write_onnx(
     with needs("onnx"):
         from lmmdsl.backends.onnx.export import export
         from lmmdsl.backends.onnx.scope import OnnxError
-    from lmmdsl.weights.plan import plan_load
-
     with _weights_errors():
-        loads = plan_load(program, weights, naming).loads if weights is not None else None
+        loads = _planned(program, weights, naming) if weights is not None else None
     try:
         with new_folder(target) as folder:
             made = export(program, folder, home=target, loads=loads, profile=profile, dtype=dtype)
@@ -69,6 +67,16 @@ def write_onnx(
             (NotInBackend(backend=f"onnx ({profile})", what=str(error)),)
         ) from error
     return made.files
+
+
+def _planned(program: Program, weights: AnyPath, naming: str | None) -> Any:
+    """What is loaded of a checkpoint, for each parameter."""
+    from lmmdsl.weights.copies import check_copies
+    from lmmdsl.weights.plan import plan_load
+
+    coverage = plan_load(program, weights, naming)
+    check_copies(coverage.copies)
+    return coverage.loads
 
 
 def build_module(program: Program, **options: Any) -> Any:

@@ -22,6 +22,7 @@ from lmmdsl.backends.torch.generation import place_tokens
 from lmmdsl.backends.torch.weights import load_weights, read_whole, take
 from lmmdsl.diag.sink import Sink
 from lmmdsl.graph.program import Program
+from lmmdsl.weights.copies import check_copies
 from lmmdsl.weights.coverage import Coverage, cover
 from lmmdsl.weights.map import map_program
 from lmmdsl.weights.plan import WeightsFailed, open_checkpoint
@@ -98,6 +99,7 @@ def find_naming(program: Program, weights: Path) -> tuple[str, Coverage]:
     best = min(found, key=lambda scheme: len(found[scheme].missing) + len(found[scheme].unexpected))
     if not found[best].fits:
         raise WeightsFailed([found[best].mismatch(weights.name)])
+    check_copies(found[best].copies)
     return best, found[best]
 
 

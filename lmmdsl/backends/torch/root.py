@@ -219,7 +219,9 @@ class RootWriter(ClassWriter):
             images=shown,
             scores=self._result("logits"),
             places=types.get("position_ids", "[B, T]"),
-            counted="they follow from the ids" if ruled else "real ones are counted from 0, padding is at its index",
+            counted="they follow from the ids"
+            if ruled
+            else "real ones are counted from 0, padding is at its index",
         )
 
     def _shape(self, method: str, place: int) -> str:

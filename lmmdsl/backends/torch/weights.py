@@ -7,7 +7,7 @@ A module whose parallel projections were packed says so in `lmm_packed`: path of
 parameter -> paths of the parameters whose rows it holds, in order.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from os import PathLike
@@ -17,12 +17,12 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from lmmdsl.diag.codes.weights import CheckpointMismatch
 from lmmdsl.graph.program import Program
+from lmmdsl.weights.copies import check_copies
 from lmmdsl.weights.coverage import Load
 from lmmdsl.weights.header import Tensor as Stored
 from lmmdsl.weights.map import Rows, Source
-from lmmdsl.weights.plan import WeightsFailed, plan_load, plan_part
+from lmmdsl.weights.plan import plan_load, plan_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def load_weights(
         coverage = plan_load(program, path, naming, used)
     else:
         coverage = plan_part(program, path, part, naming or "", prefix, used)
-    _check_copies(coverage.copies)
+    check_copies(coverage.copies)
     targets = _Targets(net, dtype, torch.device(device) if device is not None else None)
     ordered = sorted(coverage.loads, key=lambda load: (str(load.tensor.file), load.tensor.offset))
     with torch.no_grad():
@@ -187,19 +187,6 @@ def pack(parts: list[tuple[Rows, Tensor]], shape: tuple[int, ...]) -> Tensor:
 
 def _grouped(value: Tensor, groups: int) -> Tensor:
     return value.reshape(groups, -1, *value.shape[1:])  # [groups, rows of a group, ...]
-
-
-def _check_copies(copies: tuple[tuple[Stored, Stored], ...]) -> None:
-    """Tensors that a checkpoint holds twice must be equal, else one would be lost unseen."""
-    wrong = tuple(_different(copies))
-    if wrong:
-        raise WeightsFailed([CheckpointMismatch(file=copies[0][0].file.name, misshapen=wrong)])
-
-
-def _different(copies: tuple[tuple[Stored, Stored], ...]) -> Iterator[tuple[str, str, str]]:
-    for other, first in copies:
-        if not torch.equal(read_whole(other), read_whole(first)):
-            yield other.name, f"equal to {first.name}", "different"
 
 
 def read_whole(stored: Stored) -> Tensor:

@@ -6,6 +6,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 import torch
+from safetensors.torch import load_file, save_file
 
 import lmmdsl
 from lmmdsl.resources import specs_folder
@@ -65,6 +66,18 @@ def test_onnx_refuses_weights_that_do_not_fit_and_leaves_nothing(spec, tmp_path)
         spec.to_onnx(tmp_path / "out", weights=path)
 
     assert [item.name for item in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.onnx
+def test_onnx_refuses_a_head_that_is_not_the_embedding_where_both_are_one(tmp_path):
+    tied = lmmdsl.load(specs_folder() / "visualglm_6b.lmm", variant="tiny", set={"llm.tied": True})
+    path = tmp_path / "weights.safetensors"
+    lmmdsl.save_weights(tied.to_torch(), path, naming="hf")
+    tensors = load_file(path)
+    save_file(tensors | {"lm_head.weight": tensors["transformer.word_embeddings.weight"] + 1}, path)
+
+    with pytest.raises(lmmdsl.CompileFailed, match=r"lm_head\.weight is different"):
+        tied.to_onnx(tmp_path / "out", weights=path, naming="hf")
 
 
 @pytest.mark.onnx
