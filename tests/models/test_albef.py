@@ -251,3 +251,31 @@ def test_rank_of_an_answer_is_its_likelihood_with_the_first_word_twice():
     ).view(3, -1)
     first = logits[:, 0].softmax(-1).gather(1, ids[:, 1:2])[:, 0].log()
     assert torch.allclose(found, first - losses.sum(1), atol=1e-4)
+
+
+def test_the_chosen_answers_begin_best_and_stand_in_the_order_of_their_ranks(tmp_path):
+    torch.manual_seed(8)
+    spec = lmmdsl.load(SPECS / "albef_vqa.lmm", variant="tiny")
+    net = spec.to_torch().eval()
+    make_lively(net)
+    lmmdsl.save_weights(net, tmp_path / "weights.safetensors", naming="albef")
+    spec.to_onnx(tmp_path / "onnx", weights=tmp_path / "weights.safetensors", naming="albef")
+    keys = lengths(3, 5, 2, 4, 3)
+    ids = torch.cat((torch.full((5, 1), 2), torch.randint(4, 59, (5, 4))), dim=1)
+
+    with torch.inference_mode():
+        states, question = start(net, (6, 3))
+        answers, chances = net.choose(ids, keys, states, question)
+        for b in range(2):
+            row = states[b : b + 1].expand(5, -1, -1), question[b : b + 1].expand(5, -1)
+            begins = net.answer(ids[:, :1], keys[:, :1], *row)[0, 0, ids[:, 1]]
+            ranks = net.rank(ids, keys, *row)
+            best = sorted(begins.topk(3).indices.tolist(), key=lambda k: -ranks[k])
+            assert answers[b].tolist() == best
+            assert torch.allclose(chances[b], ranks[best].softmax(0), atol=1e-5)
+
+    inputs = {"ids": ids, "keys": keys, "states": states, "question": question}
+    feeds = {name: value.numpy() for name, value in inputs.items()}
+    ran = Package(tmp_path / "onnx").run("choose", feeds)
+    assert ran["answers"].tolist() == answers.tolist()
+    assert torch.allclose(torch.from_numpy(ran["chances"]), chances, atol=1e-5)
