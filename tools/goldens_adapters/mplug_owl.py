@@ -139,6 +139,8 @@ model Golden {{
 def _model(case: Case) -> lmmdsl.Spec:
     connector, llm, layout = (case.config(name) for name in ("connector", "llm", "layout"))
     demand(connector, width=case.config("vision")["width"], out_width=llm["width"])
+    demand(llm, kind="llama", attn_bias=False, mlp_bias=False)
+    demand(layout, visual_tokens_per_image=connector["queries"] + 1)
     settings = whole.settings_of(
         vision=vision_settings(case.config("vision")),
         abstractor=abstractor_settings(connector),

@@ -13,7 +13,7 @@ from goldens_adapters import whole
 from goldens_adapters.case import Array, Case
 from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, read_text, shown
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import activation, arguments, demand, pick
+from goldens_adapters.words import ROOM, activation, arguments, demand, pick
 
 NAME = "qwen_vl"
 FEATURES = {"vision_features": "vision(pixel_values)"}
@@ -156,8 +156,8 @@ def _model(case: Case) -> lmmdsl.Spec:
 
 
 def _length(case: Case) -> int:
-    """A context that holds the case, which names none: images and text."""
-    return int(case.inputs["input_ids"].shape[1])
+    """A context that holds the case, which names none, and what the layouts always hold."""
+    return max(int(case.inputs["input_ids"].shape[1]), ROOM)
 
 
 _BUILDERS = {"encoder": _encoder, "llm": _llm, "model": _model}

@@ -6,6 +6,7 @@ from typing import Any
 from goldens_adapters.case import BadCase, Case
 
 SIDES = ("image_size", "image_width")
+ROOM = 4096  # rotary positions have no end, and layouts may need more tokens than a case's context
 ACTIVATIONS = {
     "quick_gelu": "quick_gelu",
     "gelu_erf": "gelu",
@@ -116,9 +117,8 @@ def llama_settings(llm: Mapping[str, Any]) -> dict[str, Any]:
         "head_dim",
         "mlp_width",
         "vocab",
-        "context",
         "norm_eps",
         "rope_theta",
     )
     tied = llm.get("lm_head_tied", llm.get("tied_embeddings", False))
-    return sizes | {"tied": bool(tied)}
+    return sizes | {"tied": bool(tied), "context": max(llm.get("context", 0), ROOM)}
