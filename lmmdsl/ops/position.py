@@ -30,19 +30,18 @@ class PositionBucket(Op):
         case(relative="int 9: -200 -128 -17 -1 0 1 8 17 300"),
         case(relative="int 2 4: -200 -127 -20 -3 0 1 8 91", attributes={"both": False}),
         case(relative="int 5: -9 -3 0 2 7", attributes={"buckets": 8, "max_distance": 10}),
+        case(relative="int 6: -9 -5 -2 0 2 7", attributes={"buckets": 10, "max_distance": 10}),
     )
     refuses = (
         case(relative="2", problem="must be int"),
-        case(relative="int 2", attributes={"buckets": 6}, problem="must be a multiple of 4"),
+        case(relative="int 2", attributes={"buckets": 3}, problem="must be from 4 to"),
         case(relative="int 2", attributes={"max_distance": 8}, problem="must be above 8"),
     )
 
     def infer(self, inputs: Types) -> tuple[TensorType, ...]:
-        step = 4 if self.both else 2
-        if not step <= self.buckets <= MOST or self.buckets % step:
-            raise Refused(
-                f"`buckets` is {self.buckets}, but must be a multiple of {step} up to {MOST}"
-            )
+        least = 4 if self.both else 2
+        if not least <= self.buckets <= MOST:
+            raise Refused(f"`buckets` is {self.buckets}, but must be from {least} to {MOST}")
         near = self._count // 2
         if not near < self.max_distance <= MOST:
             problem = f"must be above {near} and at most {MOST}"

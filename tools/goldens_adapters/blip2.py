@@ -3,7 +3,7 @@
 import lmmdsl
 from goldens_adapters import whole
 from goldens_adapters.case import Case
-from goldens_adapters.eva import eva_settings
+from goldens_adapters.eva import tower_settings
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.opt import opt_settings
 from goldens_adapters.qformer import qformer_settings
@@ -26,7 +26,7 @@ def build(case: Case) -> lmmdsl.Spec:
     connector = case.config("connector")
     demand(connector, projection="linear", projection_bias=True)
     settings = whole.settings_of(
-        vision=eva_settings(case.config("vision")),
+        vision=tower_settings(case),
         norm=whole.norm_settings(connector),
         qformer=qformer_settings(connector),
         llm=opt_settings(case.config("llm")),

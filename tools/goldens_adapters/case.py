@@ -64,6 +64,11 @@ class Case:
         with safe_open(self.weights, "np") as file:
             return tuple(file.get_slice(name).get_shape())
 
+    def weights_names(self) -> list[str]:
+        """Names of the reference's weights."""
+        with safe_open(self.weights, "np") as file:
+            return list(file.keys())
+
     def tolerance(self, output: str) -> tuple[float, float]:
         """Absolute and relative tolerance of an output."""
         atol = self.facts.get("atol_per_output", {}).get(output, self.facts.get("atol", 0.0))

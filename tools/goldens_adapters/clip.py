@@ -5,7 +5,7 @@ import numpy as np
 import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import arguments, clip_settings, table_settings
+from goldens_adapters.words import arguments, clip_settings, grid_settings
 
 NAME = "clip"
 
@@ -29,9 +29,12 @@ def run(case: Case, runner: Runner) -> Outputs:
 
 
 def selected(vision: dict[str, object]) -> str:
-    """The features a LLaVA takes from `seen`, in the language."""
+    """The features a LLaVA takes from `seen`, in the language: one hidden state, or several side by side."""
     drop = " |> drop_first" if vision.get("drop_class_token") else ""
-    return f"seen.hidden[{vision.get('select_layer', -1)}]{drop}"
+    layers = vision.get("select_layer", -1)
+    if isinstance(layers, list):
+        return f"concat({', '.join(f'seen.hidden[{k}]{drop}' for k in layers)}, axis = 2)"
+    return f"seen.hidden[{layers}]{drop}"
 
 
 def _plain(case: Case) -> str:
@@ -59,9 +62,8 @@ def _wrapped(case: Case) -> str:
 def _model(case: Case, results: dict[str, str], *, prefix: str, scheme: str, part: str = "") -> str:
     vision = case.config("vision")
     settings = clip_settings(vision)
-    if part:
-        table = table_settings(case, "visual_encoder.positional_embedding")
-        settings |= {"final_norm": False} | table | ({"align_corners": True} if table else {})
+    settings |= grid_settings(case, align_corners=True) if part else grid_settings(case)
+    settings |= {"final_norm": False} if part else {}
     wanted = {name: text for name, text in results.items() if name in case.outputs}
     types = ", ".join(f"{name}: {shape(case.outputs[name])}" for name in wanted)
     image = ", ".join(map(str, case.inputs["image"].shape[1:]))

@@ -8,7 +8,7 @@ import lmmdsl
 from goldens_adapters.case import Case
 from goldens_adapters.clip import shape
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import activation, arguments, demand, pick, sides, table_settings
+from goldens_adapters.words import activation, arguments, demand, grid_settings, pick, sides
 
 NAME = "eva"
 RESULTS = {
@@ -22,6 +22,11 @@ RESULTS = {
 def accepts(case: Case) -> bool:
     """Whether a case is about this tower."""
     return case.part.startswith("encoder") and case.system == "eva-clip-g"
+
+
+def tower_settings(case: Case) -> dict[str, Any]:
+    """Arguments of `EvaVit` for the images of a case."""
+    return eva_settings(case.config("vision")) | grid_settings(case)
 
 
 def eva_settings(vision: dict[str, Any]) -> dict[str, Any]:
@@ -61,13 +66,12 @@ def build(case: Case) -> lmmdsl.Spec:
     wanted = {name: text for name, text in results.items() if name in case.outputs}
     types = ", ".join(f"{name}: {shape(case.outputs[name])}" for name in wanted)
     image = ", ".join(map(str, case.inputs["image"].shape[1:]))
-    settings = eva_settings(vision) | table_settings(case, "visual_encoder.pos_embed")
     text = f"""from std.nn         import LayerNorm
 from std.vision.eva import EvaVit
 {"from std.tokens import drop_first" if drop else ""}
 
 model Golden {{
-  encoder vision: EvaVit({arguments(settings)})
+  encoder vision: EvaVit({arguments(tower_settings(case))})
   norm: LayerNorm({vision["width"]}, {norm["vision_norm_eps"]})
 
   flow golden(image: [B, {image}]) -> ({types}) {{

@@ -14,11 +14,14 @@ import numpy as np
 import lmmdsl
 from goldens_adapters.case import Array, Case
 from goldens_adapters.clip import selected
+from goldens_adapters.flows import add_flow
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import activation, clip_settings, demand, llama_settings, write
+from goldens_adapters.whole import images_of
+from goldens_adapters.words import activation, clip_settings, demand, grid_settings, llama_settings
 
 NAME = "llava"
 SPECS = {"llava-v1": "llava_v1.lmm", "llava-v1_5": "llava_v1_5.lmm"}
+LIMITS = ("max_length", "model_max_length", "tokenizer_model_max_length")
 FOLDER = Path(__file__).resolve().parents[2] / "specs"
 
 
@@ -30,7 +33,8 @@ def accepts(case: Case) -> bool:
 def build(case: Case) -> lmmdsl.Spec:
     """The spec with the sizes of the case, and a flow that shows what the connector reads."""
     vision, llm = case.config("vision"), case.config("llm")
-    settings: dict[str, Any] = {f"vision.{n}": v for n, v in clip_settings(vision).items()}
+    tower = clip_settings(vision) | grid_settings(case)
+    settings: dict[str, Any] = {f"vision.{n}": v for n, v in tower.items()}
     settings |= {f"llm.{n}": v for n, v in llama_settings(llm).items()}
     settings |= _tokens(case.config("layout"))
     settings |= _connector(case)
@@ -40,16 +44,17 @@ def build(case: Case) -> lmmdsl.Spec:
 
 def run(case: Case, runner: Runner) -> Outputs:
     """All outputs of a case."""
-    images = case.inputs["image"].astype(np.float32)
+    images = images_of(case)
     ids = case.inputs["input_ids"].astype(np.int64)
     mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
     layout = case.config("layout")
-    taken, zeroed = np.arange(len(images)), np.ones_like(mask)
+    taken, zeroed = None, np.ones_like(mask)
     if layout.get("image_token_expands"):
         ids, mask, taken = expand(ids, mask, layout)
         zeroed = mask
     tokens = runner.encode(images, {})["result"] if len(images) else None
-    embeds = runner.embed(ids, tokens[taken] if tokens is not None and len(taken) else None)
+    rows = None if tokens is None else tokens.reshape(1, -1, tokens.shape[-1])
+    embeds = runner.embed(ids, rows if rows is None or taken is None else rows[:, taken])
     logits = runner.decode(embeds, mask, {})["logits"]
     outputs = {
         "inputs_embeds": np.where(zeroed[..., None], embeds, 0),
@@ -63,19 +68,21 @@ def run(case: Case, runner: Runner) -> Outputs:
 
 
 def expand(ids: Array, mask: Array, layout: dict[str, Any]) -> tuple[Array, Array, Array]:
-    """Rewrite the original layout: drop padding, repeat each marker, pad again.
+    """Rewrite the original layout: drop padding, repeat each marker, cut what is too long, pad again.
 
     Returns:
-        ids [B, T], mask [B, T], and the images that the rows use, in order.
+        ids [B, T], mask [B, T], and which of the I * N visual rows stand in the text, in order.
     """
     marker, count = layout["image_token_id"], layout["tokens_per_image"]
+    limit = next((layout[key] for key in LIMITS if layout.get(key)), None)
     rows, taken, image = [], [], 0
     for row, real in zip(ids, mask, strict=True):
         row = row[real]
         markers = int((row == marker).sum())
-        taken += range(image, image + markers)
+        long = np.repeat(row, np.where(row == marker, count, 1))[:limit]
+        taken += range(image * count, image * count + int((long == marker).sum()))
         image += max(markers, 1)  # a row without an image still takes one from the list
-        rows.append(np.repeat(row, np.where(row == marker, count, 1))[: layout.get("max_length")])
+        rows.append(long)
     length = max(map(len, rows))
     left = layout.get("padding_side", "right") == "left"
     spare = [(length - len(row), 0) if left else (0, length - len(row)) for row in rows]
@@ -94,33 +101,37 @@ def _tokens(layout: dict[str, Any]) -> dict[str, int]:
 
 def _connector(case: Case) -> dict[str, Any]:
     connector = case.config("connector")
-    demand(
-        connector,
-        bias=True,
-        input_width=case.config("vision")["width"],
-        output_width=case.config("llm")["width"],
-    )
+    width, layer = case.config("vision")["width"], case.config("vision").get("select_layer")
+    read = width * (len(layer) if isinstance(layer, list) else 1)
+    demand(connector, input_width=read, output_width=case.config("llm")["width"])
+    found = {"proj.in": read, "proj.biased": connector.get("bias", True)}
     if case.system == "llava-v1":
         demand(connector, kind="linear")
-        return {}
+        return found
     demand(connector, kind="mlp", layers=2)
     hidden = connector.get("hidden_width", connector["output_width"])
-    return {"proj.hidden": hidden, "proj.act": activation(connector)}
+    return found | {"proj.hidden": hidden, "proj.act": activation(connector)}
 
 
 def _with_flow(text: str, case: Case) -> str:
-    vision, image = case.config("vision"), case.inputs["image"].shape[1:]
-    features = selected(vision)
-    sizes = ", ".join(map(write, image))
-    tokens = (vision["image_size"] // vision["patch_size"]) ** 2 + (
-        not vision.get("drop_class_token")
-    )
-    text = re.sub(r"vision\.hidden\[-2\] \|> drop_first", features.replace("seen", "vision"), text)
-    end = text.rindex("}")
-    flow = f"""
-  flow golden_features(image: [I, {sizes}]) -> [I, {tokens}, {vision["width"]}] {{
+    """The spec that takes the layers of the case, and shows what the connector reads.
+
+    A layer behind the one that is taken is not built; several stand side by side.
+    """
+    features = selected(case.config("vision"))
+    visual = features.replace("seen.", "vision.")
+    text = text.replace("vision.hidden[-2] |> drop_first", visual)
+    if case.config("connector").get("activation") == "gelu_tanh":
+        text = re.sub(r"import Mlp$", "import Mlp, gelu_tanh", text, flags=re.MULTILINE)
+    if "drop_first" not in visual:
+        text = re.sub(r"from std.tokens .*\n", "", text)
+    if "vision_features" not in case.outputs:
+        return text
+    wanted = case.outputs["vision_features"].shape
+    sizes = ", ".join(map(str, case.inputs["image"].shape[-3:]))
+    return add_flow(text, f"""
+  flow golden_features(image: [I, {sizes}]) -> [I, {wanted[1]}, {wanted[2]}] {{
     seen = vision(image)
     return {features}
   }}
-"""
-    return text[:end] + flow + text[end:]
+""")  # fmt: skip

@@ -5,11 +5,11 @@ import numpy as np
 import lmmdsl
 from goldens_adapters import whole
 from goldens_adapters.case import Case
-from goldens_adapters.eva import eva_settings
+from goldens_adapters.eva import tower_settings
 from goldens_adapters.lora import with_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
-from goldens_adapters.words import demand, llama_settings, table_settings
+from goldens_adapters.words import demand, llama_settings
 
 NAME = "minigpt4"
 RESULTS = {
@@ -28,8 +28,7 @@ def build(case: Case) -> lmmdsl.Spec:
     connector = case.config("connector")
     demand(connector, projection="linear", projection_bias=True)
     settings = whole.settings_of(
-        vision=eva_settings(case.config("vision"))
-        | table_settings(case, "visual_encoder.pos_embed"),
+        vision=tower_settings(case),
         norm=whole.norm_settings(connector),
         llm=llama_settings(case.config("llm")),
     )

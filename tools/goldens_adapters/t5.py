@@ -9,8 +9,8 @@ import numpy as np
 
 import lmmdsl
 from goldens_adapters import blip2, whole
-from goldens_adapters.case import Case
-from goldens_adapters.eva import eva_settings
+from goldens_adapters.case import BadCase, Case
+from goldens_adapters.eva import tower_settings
 from goldens_adapters.flows import add_flow, mask_of
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
@@ -37,8 +37,6 @@ def t5_settings(llm: dict[str, Any]) -> dict[str, Any]:
         position="relative_bias",
         q_scale=1.0,
         biases=False,
-        lm_head_tied=False,
-        lm_head_scale=1.0,
         kv_heads=llm["heads"],
     )
     sizes = pick(
@@ -53,8 +51,11 @@ def t5_settings(llm: dict[str, Any]) -> dict[str, Any]:
         "norm_eps",
     )
     near = {"buckets": llm["relative_buckets"], "max_distance": llm["relative_max_distance"]}
+    if llm["activation"] not in ACTS:
+        raise BadCase(f"this adapter takes activation in {list(ACTS)}, not {llm['activation']!r}")
+    head = {"tied": bool(llm.get("lm_head_tied")), "head_scale": llm.get("lm_head_scale", 1.0)}
     act = {"act": ACTS[llm["activation"]]}
-    return sizes | near | act | {"context": llm.get("context", 512)}
+    return sizes | near | act | head | {"context": llm.get("context", 512)}
 
 
 def build(case: Case) -> lmmdsl.Spec:
@@ -86,7 +87,7 @@ def _whole(case: Case) -> lmmdsl.Spec:
     connector, llm = case.config("connector"), case.config("llm")
     demand(connector, projection="linear", projection_bias=True)
     settings = whole.settings_of(
-        vision=eva_settings(case.config("vision")),
+        vision=tower_settings(case),
         norm=whole.norm_settings(connector),
         qformer=qformer_settings(connector),
         llm=t5_settings(llm),

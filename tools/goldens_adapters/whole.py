@@ -16,14 +16,17 @@ from goldens_adapters.words import demand, write
 
 FOLDER = Path(__file__).resolve().parents[2] / "specs"
 FLOW = "golden_features"
+PICTURES = re.compile(r"  preprocess \w+ \{\n.*?\n  \}\n", re.DOTALL)
 
 
 def read_spec(name: str, results: Mapping[str, str], case: Case) -> str:
     """The text of a spec, with a flow from images to those `results` that the case asks for.
 
-    A case's context may be too short for the text that the layouts allow; their limits go.
+    A case's context may be too short for the text that the layouts allow; their limits go. So does what is told of
+    pictures, which a case gives as pixels of any size.
     """
     text = re.sub(r", limit = \d+", "", (FOLDER / name).read_text(encoding="utf-8"))
+    text = PICTURES.sub("", text)
     end = text.rindex("}")
     wanted = {output: value for output, value in results.items() if output in case.outputs}
     if not wanted:

@@ -1,5 +1,6 @@
 """From the words of a case's `config` to the words of the language."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,13 @@ ACTIVATIONS = {
     "relu": "relu",
     "squared_relu": "squared_relu",
 }
+# The ends of what vision towers call their table of positions.
+TABLES = (
+    "pos_embed",
+    ".positional_embedding",
+    "embeddings.position_embedding",
+    "embeddings.position_embedding.weight",
+)
 
 
 def activation(config: Mapping[str, Any]) -> str:
@@ -58,13 +66,25 @@ def sides(vision: Mapping[str, Any]) -> dict[str, int]:
     return {"image_size": size} if isinstance(size, int) else dict(zip(SIDES, size, strict=True))
 
 
-def table_settings(case: Case, name: str) -> dict[str, int]:
-    """The grid of the table of positions `name`, where a case holds it as it was before it was resized."""
-    vision = case.config("vision")
-    side = vision.get("pos_embed_source_grid")
-    if not side or case.weights_shape(name)[-2] != side * side + 1:
-        return {}
-    return {"table_side": side}
+def grid_settings(case: Case, **more: object) -> dict[str, Any]:
+    """Arguments of a vision tower for the size of its images, and for positions of a grid that is not theirs.
+
+    Args:
+        case: its images may be larger than its `image_size`, or its positions be left as they were learned.
+        more: arguments that the tower takes beside `table_side`, for positions that are resized.
+    """
+    vision, images = case.config("vision"), case.inputs.get("image")
+    found: dict[str, Any] = sides(vision)
+    if images is not None:
+        found = {name: int(side) for name, side in zip(SIDES, images.shape[-2:], strict=True)}
+    columns = found.get("image_width", found["image_size"]) // vision["patch_size"]
+    rows = found["image_size"] // vision["patch_size"]
+    tables = [name for name in case.weights_names() if name.endswith(TABLES)]
+    learned = case.weights_shape(tables[0])[-2] - 1 if tables else 0
+    side = math.isqrt(learned)
+    if side * side != learned or learned == rows * columns:
+        return found
+    return found | {"table_side": side} | more
 
 
 def clip_settings(vision: Mapping[str, Any]) -> dict[str, Any]:
