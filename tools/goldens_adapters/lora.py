@@ -35,6 +35,15 @@ def injection(lora: Mapping[str, Any] | None, *, rank: str = "", alpha: str = ""
     return f"  inject Lora({sizes}) around llm.layers[*].{{{places}}}\n"
 
 
+def add_adapters(text: str, llm: Mapping[str, Any]) -> str:
+    """A spec without adapters with those of a case."""
+    line = injection(llm.get("lora"))
+    if not line:
+        return text
+    text = STAGE.sub("", text).replace("from std.", "from std.lora import Lora\nfrom std.", 1)
+    return text.replace("  preprocess", f"{line}\n  preprocess", 1)
+
+
 def with_adapters(text: str, llm: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A spec with the adapters of a case, and their settings.
 

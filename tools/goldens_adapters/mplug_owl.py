@@ -20,6 +20,7 @@ from goldens_adapters.flows import (
     read_text,
     shown,
 )
+from goldens_adapters.lora import add_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import activation, arguments, demand, llama_settings, pick
 
@@ -149,6 +150,7 @@ def _model(case: Case) -> lmmdsl.Spec:
     ids = {"image": "image_token", "bos": "bos_id", "eos": "eos_id", "pad": "pad_id"}
     settings |= {f"vocab.{name}": layout[key] for name, key in ids.items() if key in layout}
     text = (whole.FOLDER / "mplug_owl.lmm").read_text(encoding="utf-8")
+    text = add_adapters(text, llm)
     if images_of(case) is not None and shown(case, FEATURES):
         text = add_flow(text, flow_text(case, "pixel_values", FEATURES))
     return compile_text(text, settings)
