@@ -97,7 +97,18 @@ class Once:
     method: str
 
 
-Payload = Input | Constant | Size | Read | Apply | Call | Repeat | Once
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Two parts that share the tokens: those of a mask go through `one`, all others through `other`.
+
+    Inputs are the mask `[*b]` and the tokens `[*b, D]`. Only the pass that looks for such pairs makes this node.
+    """
+
+    one: Call
+    other: Call
+
+
+Payload = Input | Constant | Size | Read | Apply | Call | Repeat | Once | Route
 
 
 @dataclass(frozen=True, slots=True)

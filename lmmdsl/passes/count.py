@@ -21,6 +21,7 @@ from lmmdsl.graph.ir import (
     Param,
     Part,
     Repeat,
+    Route,
     Stack,
     Value,
     distinct,
@@ -201,6 +202,10 @@ class Operations:
             case Repeat(method=method, definitions=layers):
                 shapes = sizes.shapes(graph, node)
                 return sum(self.of(layer, method, shapes) for layer in layers)
+            case Route():  # a token goes through one of them
+                tokens = sizes.shapes(graph, node)[1:]
+                pair = (node.payload.one, node.payload.other)
+                return max(self.of(call.definition, call.method, tokens) for call in pair)
             case _:
                 return self._step(graph, node, sizes)
 

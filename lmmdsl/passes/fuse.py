@@ -6,9 +6,8 @@ after row, so weight maps and checkpoints stay as they are. Definitions are shar
 rewritten once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lmmdsl.dims.expr import ZERO, Dim
 from lmmdsl.graph.ir import (
@@ -22,12 +21,12 @@ from lmmdsl.graph.ir import (
     Param,
     Part,
     Read,
-    Stack,
     Value,
     distinct,
 )
 from lmmdsl.graph.program import Program
 from lmmdsl.ops.join import Split
+from lmmdsl.passes.edit import Made, rebuilt
 from lmmdsl.types.tensor import TensorType
 
 
@@ -62,10 +61,10 @@ def fuse(root: Definition, *, apart: Iterable[str] = ()) -> Definition:
     """
     items = distinct(root)
     kept = {path.rpartition(".")[2] for path in apart} | _reached_names(items)
-    made: dict[int, Definition] = {}
+    made: dict[Definition, Definition] = {}
     for item in items:
-        made[id(item)] = _rebuild(item, made, kept)
-    return made[id(root)]
+        made[item] = _rebuild(item, made, kept)
+    return made[root]
 
 
 def packed_paths(root: Definition) -> dict[str, tuple[str, ...]]:
@@ -168,37 +167,11 @@ def _weight(definition: Definition) -> Param:
 # ---- rewriting -----------------------------------------------------------------------------------
 
 
-def _rebuild(definition: Definition, made: Mapping[int, Definition], kept: set[str]) -> Definition:
-    parts = {name: _renewed(part, made) for name, part in definition.parts.items()}
-    methods = {name: _repointed(graph, made) for name, graph in definition.methods.items()}
-    renewed = replace(definition, parts=parts, methods=methods)
+def _rebuild(definition: Definition, made: Made, kept: set[str]) -> Definition:
+    renewed = rebuilt(definition, made)
     for group in _groups(renewed, kept):
         renewed = _fused(renewed, group)
     return renewed
-
-
-def _renewed(part: Part, made: Mapping[int, Definition]) -> Part:
-    match part:
-        case Instance():
-            return replace(part, definition=made[id(part.definition)])
-        case Stack():
-            return replace(part, definitions=tuple(made[id(d)] for d in part.definitions))
-        case Param():
-            return part
-
-
-def _repointed(graph: Graph, made: Mapping[int, Definition]) -> Graph:
-    return replace(graph, nodes=tuple(_repointed_node(node, made) for node in graph.nodes))
-
-
-def _repointed_node(node: Node, made: Mapping[int, Definition]) -> Node:
-    payload: Any = node.payload
-    if isinstance(payload, Call):
-        return replace(node, payload=replace(payload, definition=made[id(payload.definition)]))
-    if hasattr(payload, "definitions"):
-        layers = tuple(made[id(d)] for d in payload.definitions)
-        return replace(node, payload=replace(payload, definitions=layers))
-    return node
 
 
 def _fused(definition: Definition, group: Group) -> Definition:

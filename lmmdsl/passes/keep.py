@@ -28,6 +28,7 @@ from lmmdsl.graph.ir import (
 )
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.count import Caches, is_cached
+from lmmdsl.passes.edit import reordered, without_idle
 from lmmdsl.types.tensor import DType, Rest, TensorType
 
 Places = frozenset[int]  # of arguments
@@ -228,7 +229,7 @@ def _repointed_node(node: Node, parts: Mapping[str, Part]) -> Node:
 
 def _prepared(definition: Definition, method: str, places: Places) -> Definition:
     """The definition with what one of its methods can keep moved into a method of its own."""
-    graph = definition.methods[method]
+    graph = _inputs_first(definition.methods[method])
     kept = find(graph, places)
     if not kept.edge:
         return definition
@@ -252,7 +253,7 @@ def _free_name(definition: Definition) -> str:
 def _only(graph: Graph, results: tuple[Value, ...]) -> Graph:
     """The part of a method that makes some of its values; the arguments are those that it needs."""
     plain = len(results) == 1
-    return _cut(
+    return without_idle(
         replace(
             graph,
             outputs=tuple(
@@ -291,31 +292,12 @@ def _with_once(graph: Graph, kept: Kept, alone: Graph, name: str) -> Graph:
     nodes.insert(first, replace(once, inputs=inputs))
     outputs = tuple((output, moved(value)) for output, value in graph.outputs)
     inputs_ = tuple(map(moved, graph.inputs))
-    return _cut(replace(graph, nodes=tuple(nodes), inputs=inputs_, outputs=outputs))
+    return without_idle(replace(graph, nodes=tuple(nodes), inputs=inputs_, outputs=outputs))
 
 
-def _cut(graph: Graph, *, all_inputs: bool = True) -> Graph:
-    """A method without nodes that its outputs do not need."""
-    live: set[int] = set()
-    waiting = [value.node for _, value in graph.outputs]
-    while waiting:
-        index = waiting.pop()
-        if index not in live:
-            live.add(index)
-            waiting += [value.node for value in graph.nodes[index].inputs if value]
-    inputs = [value for value in graph.inputs if all_inputs or value.node in live]
-    places = sorted(live | {value.node for value in inputs})
-    renumbered = {old: new for new, old in enumerate(places)}
-
-    def moved(value: Value) -> Value:
-        return Value(renumbered[value.node], value.slot)
-
-    return replace(
-        graph,
-        nodes=tuple(
-            replace(node, inputs=tuple(moved(v) if v else None for v in node.inputs))
-            for node in (graph.nodes[place] for place in places)
-        ),
-        inputs=tuple(map(moved, inputs)),
-        outputs=tuple((name, moved(value)) for name, value in graph.outputs),
+def _inputs_first(graph: Graph) -> Graph:
+    """The method with its arguments in front of all steps, so that any step may come early."""
+    ends = sorted(
+        range(len(graph.nodes)), key=lambda i: not isinstance(graph.nodes[i].payload, Input)
     )
+    return reordered(graph, ends)

@@ -22,6 +22,7 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Param
 from lmmdsl.passes.count import CacheSlot
 from lmmdsl.passes.keep import STEP, keep, lasting
+from lmmdsl.passes.route import route
 from lmmdsl.types.tensor import Axis, DType, TensorType
 
 # Operator sets fix the IR version they came with; metadata on nodes needs 10.
@@ -293,12 +294,14 @@ def _lasting(main: MainGraph, graph: Graph, name: str, kind: TensorType) -> str:
 
 def decoder_components(root: Definition, options: Options) -> list[Component]:
     """The decoder, behind the graph of what it keeps from its first step on, if there is something."""
-    kept_root = root if options.flat else keep(root)
-    memory = memory_component(kept_root, options)
+    if options.flat:
+        return [decoder_component(root, options)]
+    root = route(keep(root))
+    memory = memory_component(root, options)
     if memory is None:
         return [decoder_component(root, options)]
     component, kept = memory
-    return [component, decoder_component(kept_root, replace(options, kept=True), kept)]
+    return [component, decoder_component(root, replace(options, kept=True), kept)]
 
 
 def decoder_component(root: Definition, options: Options, kept: Sequence[Kept] = ()) -> Component:

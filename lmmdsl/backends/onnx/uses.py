@@ -5,7 +5,7 @@ Answers are remembered per definition, so a deep stack costs what its distinct l
 """
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Call, Definition, Graph, Input, Node, Once, Read, Repeat, Value
+from lmmdsl.graph.ir import Call, Definition, Graph, Input, Node, Once, Read, Repeat, Route, Value
 from lmmdsl.passes.count import Caches, CacheSlot
 from lmmdsl.types.tensor import Rest, TensorType
 
@@ -35,6 +35,12 @@ class Uses:
                 return [path]
             case Call(part, method, definition):
                 return [f"{part}.{path}" for path in self.params(definition, method)]
+            case Route(one, other):
+                return [
+                    f"{call.part}.{path}"
+                    for call in (one, other)
+                    for path in self.params(call.definition, call.method)
+                ]
             case Repeat(part, method, definitions):
                 return [
                     f"{part}.{layer}.{path}"

@@ -27,6 +27,7 @@ from lmmdsl.backends.onnx.frame import (
 )
 from lmmdsl.backends.onnx.names import definition_names, place, slashed
 from lmmdsl.backends.onnx.protos import NUMPY, add_notes, element_type
+from lmmdsl.backends.onnx.router import Router, Rows
 from lmmdsl.backends.onnx.scope import OnnxError, Scope
 from lmmdsl.backends.onnx.uses import Uses
 from lmmdsl.graph.ir import (
@@ -40,6 +41,7 @@ from lmmdsl.graph.ir import (
     Once,
     Read,
     Repeat,
+    Route,
     Size,
     Stack,
     Value,
@@ -120,13 +122,6 @@ class Walker:
             case Apply(op):
                 made = op.onnx(OpBuilder(frame, graph, node, names, self.options), *names)
                 return (made,) if isinstance(made, str) else tuple(made)
-            case Read(path):
-                return (frame.scope.read(frame.join(path)),)
-            case Constant(number):
-                element = element_type(node.types[0].dtype, self.options.floats)
-                return (frame.scope.constant(np.asarray(number, NUMPY[element]), element),)
-            case Size(size):
-                return (frame.scope.scalar(size.subs(frame.sizes)),)
             case Call(part, method, definition):
                 site = _site(frame, graph, node, names, part)
                 return self._call(site, definition, method)
@@ -135,8 +130,42 @@ class Walker:
                 return self._repeat(site, node.payload, frame.outer(node.types[0]))
             case Once(method):
                 return self._once(frame, node, method, names)
-            case Input():
-                raise OnnxError("an input is not a step")
+            case Route():
+                return (self._route(frame, graph, node, node.payload, names),)
+        return (self._given(frame, node),)
+
+    def _given(self, frame: Frame, node: Node) -> str:
+        """A value that needs no computation."""
+        match node.payload:
+            case Read(path):
+                return frame.scope.read(frame.join(path))
+            case Constant(number):
+                element = element_type(node.types[0].dtype, self.options.floats)
+                return frame.scope.constant(np.asarray(number, NUMPY[element]), element)
+            case Size(size):
+                return frame.scope.scalar(size.subs(frame.sizes))
+        raise OnnxError("an input is not a step")
+
+    def _route(self, frame: Frame, graph: Graph, node: Node, pair: Route, names: Names) -> str:
+        """Gather the tokens of each part, and put what the parts give back in order."""
+        mask, tokens = names
+        source = node.inputs[1]
+        if mask is None or tokens is None or source is None:
+            raise OnnxError("tokens and their mask must be given")
+        router = Router(frame, mask, tokens, graph.type_of(source))
+
+        def send(call: Call, rows: Rows) -> str:
+            site = Site(
+                frame=frame,
+                path=frame.join(call.part),
+                names=(rows.name,),
+                kinds=(rows.kind,),
+                span=node.span,
+            )
+            return self._call(site, call.definition, call.method)[0]
+
+        results = (send(pair.one, router.picked()), send(pair.other, router.left()))
+        return router.joined(results, frame.outer(node.types[0]))
 
     def _once(self, frame: Frame, node: Node, method: str, names: Names) -> tuple[str, ...]:
         if not self.options.kept:

@@ -13,6 +13,7 @@ from lmmdsl.graph.program import Program, Stage
 from lmmdsl.passes.count import Caches, KeptNumbers, Operations, Parameters, concrete
 from lmmdsl.passes.keep import STEP, keep, lasting
 from lmmdsl.passes.ledger import ledgers
+from lmmdsl.passes.route import route
 from lmmdsl.passes.stages import PartTraining, count_stage
 from lmmdsl.text.amount import exact, share, short, short_bytes, short_operations
 
@@ -213,7 +214,7 @@ def _sizes(program: Program, length: int, images: int) -> dict[str, int]:
 
 
 def _all_work(program: Program, sizes: dict[str, int]) -> tuple[Work, ...]:
-    root, made = program.root, []
+    root, made = route(program.root), []
     for method in root.methods:
         at = {**sizes, "T": 1} if method == "logits" else sizes
         made.append(_work(root, method, at, Operations()))

@@ -23,6 +23,7 @@ from lmmdsl.graph.ir import (
     Payload,
     Read,
     Repeat,
+    Route,
     Size,
     Value,
 )
@@ -172,6 +173,8 @@ def describe(payload: Payload) -> str:
             return f"{len(layers)} x {part}: {' | '.join(blocks)}"
         case Once(method):
             return f"{method}, once"
+        case Route(one, other):
+            return f"{one.part} | {other.part}"
 
 
 def line_of(span: Span) -> str:

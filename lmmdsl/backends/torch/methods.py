@@ -21,6 +21,7 @@ from lmmdsl.graph.ir import (
     Once,
     Read,
     Repeat,
+    Route,
     Size,
     Value,
 )
@@ -84,10 +85,13 @@ class MethodWriter(Locals):
             case Apply(op=op):
                 arguments = [atomic(argument) for argument in self.arguments(node)]
                 return tidy(op.torch(_Emitter(self, index), *arguments))
-            case Call(part=part, method=method, definition=definition):
-                suffix = "" if method == "forward" else f".{attribute(method)}"
+            case Call(method=method, definition=definition):
                 arguments = self.arguments(node, cached=self.slots.is_cached(definition, method))
-                return f"{reach(part)}{suffix}({', '.join(arguments)})"
+                return f"{_bound(node.payload)}({', '.join(arguments)})"
+            case Route(one=one, other=other):
+                self.helpers.add("routed")
+                parts = ", ".join(_bound(call) for call in (one, other))
+                return f"routed({', '.join(self.arguments(node))}, {parts})"
             case Once(method=method):
                 emitter = _Emitter(self, index)
                 compute = f"self.{attribute(method)}"
@@ -301,6 +305,11 @@ class MethodWriter(Locals):
         for step in owners:
             at = at.parts[step].definition  # type: ignore[union-attr]
         return len(at.parts[name].definitions)  # type: ignore[union-attr]
+
+
+def _bound(call: Call) -> str:
+    """A method of a part, not yet called."""
+    return reach(call.part) + ("" if call.method == "forward" else f".{attribute(call.method)}")
 
 
 class _Emitter:

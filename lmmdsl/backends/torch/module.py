@@ -23,6 +23,7 @@ from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.fuse import fuse, fuse_program, packed_paths
 from lmmdsl.passes.keep import keep_program
+from lmmdsl.passes.route import route_program
 
 
 def build_module(
@@ -72,7 +73,7 @@ def optimized(model: Program | Definition, level: int) -> Program | Definition:
     """The model as it is emitted at a level of optimization."""
     if isinstance(model, Program):
         kept = keep_program(model)
-        return fuse_program(kept) if level else kept
+        return route_program(fuse_program(kept) if level else kept)
     return fuse(model) if level else model
 
 

@@ -123,6 +123,28 @@ def once(
     return cache.kept[entry]
 
 
+def routed(
+    mask: Tensor, x: Tensor, one: Callable[[Tensor], Tensor], other: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`one` of the tokens of a mask, `other` of the rest: each computes its own tokens only.
+
+    Args:
+        mask: bool `[...]`.
+        x: tokens `[..., D]`.
+        one: takes tokens `[n, D]` to `[n, E]`.
+        other: the same.
+
+    Returns:
+        `[..., E]`.
+    """
+    if torch.compiler.is_compiling() or x.is_meta:  # sizes may not depend on what tokens are
+        return torch.where(mask.unsqueeze(-1), one(x), other(x))
+    first, second = one(x[mask]), other(x[~mask])
+    result = first.new_empty(*mask.shape, first.shape[-1])
+    result[mask], result[~mask] = first, second
+    return result
+
+
 def attend(
     q: Tensor,
     k: Tensor,
