@@ -301,6 +301,9 @@ def test_names_and_sizes_are_the_published_ones(spec, scheme, count, some):
             "internlm_model.model.layers.31.self_attn.rotary_emb.inv_freq",
         ),
         ("visualglm_6b", "hf", "transformer.layers.27.attention.rotary_emb.inv_freq"),
+        ("visualglm_6b", "sat", "mixins.chatglm-attn.rotary_emb.inv_freq"),
+        ("cogvlm", "sat", "mixins.rotary.rotary_emb.inv_freq"),
+        ("cogvlm2", "hf", "model.layers.31.self_attn.rotary_emb.inv_freq"),
     ],
 )
 def test_tables_that_can_be_computed_are_ignored(spec, scheme, name):
