@@ -69,7 +69,8 @@ def marked(case: Case, layout: Mapping[str, Any]) -> Array:
     """Ids [B, T] with the placeholder where the image of every row stands."""
     ids = case.inputs["input_ids"].astype(np.int64)
     if images_of(case) is not None:
-        start = int(case.inputs.get("pre_image", layout["pre_image"]))
+        first = case.inputs["pre_image"] if "pre_image" in case.inputs else layout["pre_image"]
+        start = int(np.ravel(first)[0])  # the same for all rows
         ids = ids.copy()
         ids[:, start : start + layout["image_tokens"]] = PLACEHOLDER
     return ids
