@@ -16,7 +16,7 @@ from goldens_adapters.case import Array, Case
 from goldens_adapters.clip import selected
 from goldens_adapters.flows import add_flow
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.whole import images_of
+from goldens_adapters.whole import PICTURES, images_of
 from goldens_adapters.words import activation, clip_settings, demand, grid_settings, llama_settings
 
 NAME = "llava"
@@ -38,7 +38,7 @@ def build(case: Case) -> lmmdsl.Spec:
     settings |= {f"llm.{n}": v for n, v in llama_settings(llm).items()}
     settings |= _tokens(case.config("layout"))
     settings |= _connector(case)
-    text = (FOLDER / SPECS[case.system]).read_text(encoding="utf-8")
+    text = PICTURES.sub("", (FOLDER / SPECS[case.system]).read_text(encoding="utf-8"))
     return compile_text(_with_flow(text, case), settings)
 
 
@@ -48,50 +48,68 @@ def run(case: Case, runner: Runner) -> Outputs:
     ids = case.inputs["input_ids"].astype(np.int64)
     mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
     layout = case.config("layout")
-    taken, zeroed = None, np.ones_like(mask)
-    if layout.get("image_token_expands"):
-        ids, mask, taken = expand(ids, mask, layout)
-        zeroed = mask
     tokens = runner.encode(images, {})["result"] if len(images) else None
-    rows = None if tokens is None else tokens.reshape(1, -1, tokens.shape[-1])
-    embeds = runner.embed(ids, rows if rows is None or taken is None else rows[:, taken])
+    if tokens is not None and layout.get("image_token_expands"):
+        given = case.inputs["image"].shape
+        together = int(given[1]) if len(given) == 5 else 1
+        ids, mask, taken = expand(ids, mask, layout, together)
+        embeds = runner.embed(ids, tokens[taken] if len(taken) else None)
+        embeds, mask = cut(embeds, mask, layout)
+    else:
+        embeds = runner.embed(ids, tokens)
     logits = runner.decode(embeds, mask, {})["logits"]
     outputs = {
-        "inputs_embeds": np.where(zeroed[..., None], embeds, 0),
+        "inputs_embeds": embeds,
         "expanded_mask": mask.astype(np.int64),
         "logits": np.where(mask[..., None], logits, 0),
     }
     if tokens is not None:
         outputs["connector_tokens"] = tokens
+    if tokens is not None and "vision_features" in case.outputs:
         outputs["vision_features"] = runner.flow("golden_features", {"image": images})["result"]
     return outputs
 
 
-def expand(ids: Array, mask: Array, layout: dict[str, Any]) -> tuple[Array, Array, Array]:
-    """Rewrite the original layout: drop padding, repeat each marker, cut what is too long, pad again.
+def expand(
+    ids: Array, mask: Array, layout: dict[str, Any], together: int = 1
+) -> tuple[Array, Array, Array]:
+    """Rewrite the original layout: drop padding, repeat each marker, pad on the right.
+
+    Args:
+        ids: [B, T], one marker for each entry of the list of images.
+        mask: [B, T].
+        layout: ids of marker and padding, and how many tokens an image has.
+        together: images of one entry.
 
     Returns:
-        ids [B, T], mask [B, T], and which of the I * N visual rows stand in the text, in order.
+        ids [B, T], mask [B, T], and the images that the rows use, in order.
     """
-    marker, count = layout["image_token_id"], layout["tokens_per_image"]
-    limit = next((layout[key] for key in LIMITS if layout.get(key)), None)
-    rows, taken, image = [], [], 0
+    marker, count = layout["image_token_id"], layout["tokens_per_image"] * together
+    rows, taken, entry = [], [], 0
     for row, real in zip(ids, mask, strict=True):
         row = row[real]
         markers = int((row == marker).sum())
-        long = np.repeat(row, np.where(row == marker, count, 1))[:limit]
-        taken += range(image * count, image * count + int((long == marker).sum()))
-        image += max(markers, 1)  # a row without an image still takes one from the list
-        rows.append(long)
-    length = max(map(len, rows))
-    left = layout.get("padding_side", "right") == "left"
-    spare = [(length - len(row), 0) if left else (0, length - len(row)) for row in rows]
-    padded = [
-        np.pad(row, width, constant_values=layout.get("pad_id", 0))
-        for row, width in zip(rows, spare, strict=True)
-    ]
-    kept = [np.pad(np.ones(len(row), bool), width) for row, width in zip(rows, spare, strict=True)]
-    return np.stack(padded), np.stack(kept), np.array(taken, int)
+        taken += range(entry * together, (entry + markers) * together)
+        entry += max(markers, 1)  # a row without an image still takes one from the list
+        rows.append(np.repeat(row, np.where(row == marker, count, 1)))
+    places = np.arange(max(map(len, rows)))
+    kept = np.stack([places < len(row) for row in rows])
+    padded = np.full(kept.shape, layout.get("pad_id", 0), np.int64)
+    padded[kept] = np.concatenate(rows)
+    return padded, kept, np.array(taken, int)
+
+
+def cut(embeds: Array, mask: Array, layout: dict[str, Any]) -> tuple[Array, Array]:
+    """Embeddings [B, T, D] cut at the sequence limit, which may stand inside an image, and padded with zeros."""
+    limit = next((layout[key] for key in LIMITS if layout.get(key)), mask.shape[1])
+    lengths = np.minimum(mask.sum(axis=1), limit)
+    places = np.arange(lengths.max())
+    kept = places < lengths[:, None]
+    if layout.get("padding_side") == "left":
+        kept = np.ascontiguousarray(kept[:, ::-1])
+    padded = np.zeros((*kept.shape, embeds.shape[2]), embeds.dtype)
+    padded[kept] = np.concatenate([row[:n] for row, n in zip(embeds, lengths, strict=True)])
+    return padded, kept
 
 
 def _tokens(layout: dict[str, Any]) -> dict[str, int]:

@@ -128,7 +128,7 @@ def run(case: Case, runner: Runner) -> Outputs:
     found["loss_itc"] = (_contrast(found["sim_i2t"]) + _contrast(found["sim_t2i"])) / 2
     found["loss_lm"] = _next_word(found["itg_logits"], begun, connector["pad_id"])
     if "loss_itm" in case.outputs:
-        found["loss_itm"] = _matching(runner, inputs)
+        found["loss_itm"] = _matching(runner, inputs, found["sim_i2t"])
     found["text_output"] = np.where(keys[..., None], found["text_output"], 0)
     found["itm_hidden"] = np.where(both[..., None], found["itm_hidden"], 0)
     for name in ("itg_text_hidden", "itg_logits"):
@@ -148,16 +148,20 @@ def _next_word(logits: Array, ids: Array, pad: int) -> Array:
     return _cross_entropy(logits[:, :-1][counts], wanted[counts], SMOOTHING)
 
 
-def _matching(runner: Runner, inputs: Mapping[str, Array]) -> Array:
-    """Matching loss of pairs, of other images, and of other texts; the other of two samples is the hard one."""
-    other = {name: np.roll(value, 1, axis=0) for name, value in inputs.items()}
+def _matching(runner: Runner, inputs: Mapping[str, Array], near: Array) -> Array:
+    """Matching loss of pairs, of other images, and of other texts.
+
+    Training draws the others, the more often the nearer they are (`near`, images by texts); here they are the nearest.
+    """
+    batch = len(inputs["ids"])
+    strange = np.where(np.eye(batch, dtype=bool), -np.inf, near)
+    images, texts = strange.argmax(axis=0), strange.argmax(axis=1)
     triples = {
-        "image": [inputs["image"], other["image"], inputs["image"]],
-        "ids": [inputs["ids"], inputs["ids"], other["ids"]],
-        "keys": [inputs["keys"], inputs["keys"], other["keys"]],
+        "image": [inputs["image"], inputs["image"][images], inputs["image"]],
+        "ids": [inputs["ids"], inputs["ids"], inputs["ids"][texts]],
+        "keys": [inputs["keys"], inputs["keys"], inputs["keys"][texts]],
     }
     scores = runner.flow("itm", {name: np.concatenate(rows) for name, rows in triples.items()})
-    batch = len(inputs["ids"])
     return _cross_entropy(scores["itm_logits"], np.repeat([1, 0, 0], batch), 0.0)
 
 

@@ -72,7 +72,7 @@ def run(case: Case, runner: Runner, results: Mapping[str, str]) -> Outputs:
     ids = case.inputs["input_ids"].astype(np.int64)
     mask = case.inputs.get("attention_mask", np.ones_like(ids)).astype(bool)
     tokens = runner.encode(images, {})["result"] if len(images) else None
-    embeds = runner.embed(ids, tokens)
+    embeds = runner.embed(ids, tokens if tokens is None else tokens[_used(case, tokens)])
     logits = runner.decode(embeds, mask, {})["logits"]
     outputs = {"inputs_embeds": embeds, "logits": np.where(mask[..., None], logits, 0)}
     if tokens is None:
@@ -85,6 +85,17 @@ def images_of(case: Case) -> Array:
     """Images [I, C, H, W] of a case, which may have them per row of the batch, or none."""
     images = case.inputs.get("image", np.zeros((0, 3, 1, 1)))
     return images.reshape(-1, *images.shape[-3:]).astype(np.float32)
+
+
+def _used(case: Case, tokens: Array) -> Array:
+    """Which of the images [I, N, D] stand in the text: of a row that has room for k, its first k."""
+    given, layout = case.inputs["image"].shape, case.config("layout")
+    if len(given) < 5:
+        return np.arange(len(tokens))
+    placeholder = layout.get("image_placeholder_id", layout.get("image_token_id"))
+    rooms = (case.inputs["input_ids"] == placeholder).sum(axis=1) // tokens.shape[1]
+    rows = np.arange(len(tokens)).reshape(given[:2])
+    return np.concatenate([row[:room] for row, room in zip(rows, rooms, strict=True)])
 
 
 def _shape(value: Array) -> str:

@@ -79,6 +79,8 @@ def grid_settings(case: Case, **more: object) -> dict[str, Any]:
         found = {name: int(side) for name, side in zip(SIDES, images.shape[-2:], strict=True)}
     columns = found.get("image_width", found["image_size"]) // vision["patch_size"]
     rows = found["image_size"] // vision["patch_size"]
+    if any(side % vision["patch_size"] for side in found.values()):
+        found["rest"] = True
     tables = [name for name in case.weights_names() if name.endswith(TABLES)]
     learned = case.weights_shape(tables[0])[-2] - 1 if tables else 0
     side = math.isqrt(learned)
