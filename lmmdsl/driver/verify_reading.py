@@ -45,10 +45,11 @@ def compare_reading(pair: Pair, *, tokens: int) -> Iterator[Comparison]:
     for one in singles:
         yield from _compare_parts(pair, one)
     both = _batch(singles)
-    for name, logits in (("torch", _torch_logits), ("onnx", _onnx_logits)):
-        for row, one in zip(logits(pair, both), singles, strict=True):
-            what = f"batch = single, {one.ids.shape[1]} tokens, {name}"
-            yield compare(what, row[None], logits(pair, one))
+    for where, batch in (("behind", both), ("in front", _batch(singles, front=True))):
+        for name, logits in (("torch", _torch_logits), ("onnx", _onnx_logits)):
+            for row, one in zip(logits(pair, batch), singles, strict=True):
+                what = f"padded {where} = single, {one.ids.shape[1]} tokens, {name}"
+                yield compare(what, row[None], logits(pair, one))
     last = singles[-1]
     yield compare("cached = whole, torch", _torch_cached(pair, last), _torch_logits(pair, last))
     yield compare("cached = whole, onnx", _onnx_cached(pair, last), _onnx_logits(pair, last))
@@ -65,10 +66,11 @@ def _reading(pair: Pair, images: int, *, text: int) -> Reading:
     return Reading(ids, np.ones_like(ids), pixels, answer)
 
 
-def _batch(singles: list[Reading]) -> Reading:
-    """Prompts of several lengths as one, padded at the end."""
+def _batch(singles: list[Reading], *, front: bool = False) -> Reading:
+    """Prompts of several lengths as one, padded in front or behind."""
     length = max(one.ids.shape[1] for one in singles)
-    ends = [((0, 0), (0, length - one.ids.shape[1])) for one in singles]
+    missing = [length - one.ids.shape[1] for one in singles]
+    ends = [((0, 0), (count, 0) if front else (0, count)) for count in missing]
     pixels = [one.pixels for one in singles if one.pixels is not None]
     return Reading(
         np.concatenate([np.pad(o.ids, end) for o, end in zip(singles, ends, strict=True)]),
