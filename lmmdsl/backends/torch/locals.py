@@ -37,7 +37,8 @@ class Locals:
         self.epilogue = epilogue
         self.readers = graph.readers()
         self.results = [value for _, value in graph.outputs]
-        self.pinned: dict[str, Value] = {}  # values whose names must last, by what needs them
+        self.pinned: dict[str, Value] = {}  # values that expressions name, by what needs them
+        self.needed: dict[Value, int] = {}  # the last statement that names such a value
         self.bound: dict[Value, str] = {}
         self.holder: dict[str, Value] = {}
 
@@ -79,10 +80,10 @@ class Locals:
         return isinstance(node.payload, Repeat) and value in node.inputs[1:]
 
     def last_read(self, value: Value) -> int:
-        """Position of the last statement that reads a value."""
+        """Position of the last statement that reads a value, or asks it for a size."""
         reads = [self.host(reader) for reader in self.readers.get(value, [])]
-        pinned = value in self.pinned.values()
-        return max([*reads, len(self.graph.nodes) if value in self.results or pinned else -1])
+        end = len(self.graph.nodes) if value in self.results else -1
+        return max([*reads, end, self.needed.get(value, -1)])
 
     # ---- names -----------------------------------------------------------------------------------
 

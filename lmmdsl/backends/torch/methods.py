@@ -65,6 +65,7 @@ class MethodWriter(Locals):
         self.helpers = helpers
         self.lines: list[str] = []
         self.sizes: dict[str, str] = {}
+        self.position = 0  # the statement that is being written
 
     # ---- expressions -----------------------------------------------------------------------------
 
@@ -114,7 +115,14 @@ class MethodWriter(Locals):
         for symbol in sorted(size.symbols()):
             if symbol not in self.sizes:
                 self.sizes[symbol] = self._symbol(symbol)
+            self._need(self.pinned[symbol])
+            if "count_seen(" in self.sizes[symbol]:
+                self._need(self.graph.inputs[0])
         return size_text(size, self.sizes)
+
+    def _need(self, value: Value) -> None:
+        """The statement that is being written names a value: no other may take its name before."""
+        self.needed[value] = max(self.position, self.needed.get(value, -1))
 
     def room(self, size: Dim) -> str:
         """The expression for a size of a tensor: a cache of fixed shape has room for more tokens than were seen."""
@@ -130,7 +138,6 @@ class MethodWriter(Locals):
                 f"no value of {self.definition.block}.{self.method} has an axis {symbol}"
             )
         value, axis, size = found
-        # Its name must still stand for it wherever the size is used.
         self.pinned[symbol] = value
         name = self.bound.get(value) or self.graph.name_of(value) or "_"
         text = f"{name}.shape[{axis}]"
@@ -148,6 +155,7 @@ class MethodWriter(Locals):
         found = [value for value, kind in given if kind.dtype in kinds and not kind.optional]
         if found:
             self.pinned[f"any {kinds[0]}"] = found[0]
+            self._need(found[0])
             return self.argument(found[0])
         return next((reach(path) for path, _ in self.definition.params()), "torch.empty(0)")
 
@@ -159,15 +167,17 @@ class MethodWriter(Locals):
 
     def write(self) -> list[str]:
         """The lines of the body."""
-        # Sizes pin the values that tell them; a second pass knows all of those from the start.
-        for _ in range(3):
-            known = dict(self.pinned)
+        # Sizes name the values that tell them; a second pass knows all of those from the start.
+        for _ in range(4):
+            known = dict(self.pinned), dict(self.needed)
             self.forget()
             self.lines, self.sizes = [], {}
             for index in range(len(self.graph.nodes)):
+                self.position = index
                 self._node(index)
+            self.position = len(self.graph.nodes)
             self._return()
-            if self.pinned == known:
+            if (self.pinned, self.needed) == known:
                 break
         return self.lines
 
