@@ -251,9 +251,10 @@ class Models(Blocks):
         for place, splice in enumerate(splices):
             same = calls.apply("equal", [ids, Dim.of(splice.token)], {}, splice.span, inner)
             marks.append(_name(graph, same, f"is_{splice.name}" if place else "is_image"))
-            # The placeholder may lie outside the vocabulary; its own embedding never matters.
-            text_ids = calls.apply("where", [marks[-1], Dim.of(0), text_ids], {}, at, inner)
-        text_ids = _name(graph, text_ids, "text_ids")
+            # A placeholder may lie outside the vocabulary; one inside is a word where no images are given.
+            if not _in_vocab(llm, splice.token):
+                text_ids = calls.apply("where", [marks[-1], Dim.of(0), text_ids], {}, at, inner)
+        text_ids = ids if text_ids is ids else _name(graph, text_ids, "text_ids")
         words = _name(graph, self._method(llm, "embed", [text_ids], at, inner), "words")
         if not isinstance(words, Tensor):
             return None
@@ -365,6 +366,11 @@ def _has_own_names(flow: ast.Method, ctx: Context) -> bool:
         if name:
             first[name] = at
     return True
+
+
+def _in_vocab(llm: PartRef, token: int) -> bool:
+    rows = llm.definitions[0].binding.get("vocab")
+    return isinstance(rows, Dim) and rows.is_const and 0 <= token < rows.value
 
 
 def _name(graph: GraphBuilder, value: object, name: str) -> object:

@@ -10,6 +10,7 @@ import pytest
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
 
+import lmmdsl  # noqa: E402
 from tests.guards.modules import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -20,6 +21,12 @@ CASES = {
     "visualglm-model-b": "visualglm",
     "chatglm-llm-b": "visualglm",
     "chatglm-llm-c": "visualglm",
+    "blip2-opt-b": "blip2",
+    "llama-llm-b": "llama",
+    "llava-v1_5-whole-b": "llava",
+    "minigpt4-whole-c": "minigpt4",
+    "minigpt_v2-whole-b": "minigpt4",
+    "opt-llm-b": "opt",
 }
 
 
@@ -39,8 +46,9 @@ def posed(request):
             layout = case.config("layout")
             ids, mask = adapter.marked(case, layout), adapter.real_tokens(case, layout["pad_id"])
         else:
-            ids, mask = adapter.marked(case), flows.mask_of(case)
-        images = flows.images_of(case)
+            ids = adapter.marked(case) if hasattr(adapter, "marked") else case.inputs["input_ids"]
+            mask = flows.mask_of(case)
+        images = case.inputs.get("image", flows.images_of(case))
         given = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         given |= {} if images is None else {"pixel_values": torch.from_numpy(images)}
         return net, given, torch.from_numpy(case.outputs["logits"])
@@ -72,3 +80,14 @@ def test_rows_of_a_padded_batch_are_answered_as_each_alone(posed):
             row[kept][None], own if count else None, max_new_tokens=NEW, stop_ids=()
         )
         assert alone[0, -NEW:].tolist() == answer.tolist()
+
+
+def test_placeholder_inside_the_vocabulary_is_a_word_where_no_image_is_given():
+    inside = lmmdsl.load(ROOT / "specs" / "llava_v1_5.lmm", variant="tiny", set={"vocab.image": 90})
+    outside = lmmdsl.load(ROOT / "specs" / "llava_v1_5.lmm", variant="tiny")
+    ids = torch.tensor([[5, 90, 7]])
+
+    net = inside.to_torch().eval()
+
+    torch.testing.assert_close(net.embed(ids), net.llm.embed(ids))
+    assert outside.to_torch().embed(torch.tensor([[5, -200, 7]])).isfinite().all()
