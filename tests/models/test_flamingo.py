@@ -86,11 +86,31 @@ def test_an_image_reaches_the_tokens_from_its_own_on(net, pictures):
     assert same.tolist() == [True] * 4 + [False] * 4
 
 
-@torch.inference_mode()
-def test_text_alone_has_no_use_for_images(net, pictures):
-    ids = torch.tensor(ROWS[1:2])
+@pytest.mark.parametrize("count", [0, 1, 3], ids=["none", "too few", "too many"])
+def test_images_are_as_many_as_their_places_in_the_text(net, pictures, count):
+    ids = torch.tensor(ROWS[:1])
+    images = pictures[:count] if count else None
 
-    torch.testing.assert_close(net(ids), net(ids, pictures[:1]))
+    for run in (net, lambda *given: net.generate(*given, max_new_tokens=1)):
+        with pytest.raises(ValueError, match=f"{count} images for 2 placeholders 126"):
+            run(ids, images)
+
+
+@torch.inference_mode()
+def test_later_chunks_of_a_prompt_read_images_given_with_the_first(net, pictures):
+    ids = torch.tensor(ROWS[:1])
+    cache = net.make_cache(8)
+
+    first = net(ids[:, :5], pictures[:2], cache=cache)
+    second = net(ids[:, 5:], cache=cache)
+
+    wanted = net(ids, pictures[:2])
+    torch.testing.assert_close(torch.cat((first, second), dim=1), wanted, atol=2e-4, rtol=2e-4)
+
+
+def test_images_in_a_list_are_refused_where_all_are_of_one_size(net, pictures):
+    with pytest.raises(TypeError, match="images come as one tensor"):
+        net(torch.tensor(ROWS[:1]), list(pictures[:2]))
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import lmmdsl
-from goldens_adapters.case import Array, Case
+from goldens_adapters.case import Array, BadCase, Case
 from goldens_adapters.flows import FLOW, flow_text, shown
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import activation, arguments, demand, pick
@@ -48,8 +48,15 @@ def seen_images(case: Case) -> dict[str, Array]:
     place = np.arange(rows * images) % images + 1  # of each image in its row
     own = np.arange(rows * images) // images == np.arange(rows)[:, None, None]
     if case.config("xattn").get("immediate_only", True):
+        require_images(count, images)
         return {"sees": own & (place == count)}
     return {"sees": own & ((place <= count) | (count == 0)), "asks": count[..., 0] > 0}
+
+
+def require_images(places: Array, images: int) -> None:
+    """Refuse texts with more places than a row has images: the reference means over all of them there."""
+    if places.max(initial=0) > images:
+        raise BadCase(f"a text has places for {places.max()} images, but its row has {images}")
 
 
 def nfnet_settings(vision: dict[str, Any]) -> dict[str, Any]:

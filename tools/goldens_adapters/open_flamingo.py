@@ -16,6 +16,7 @@ from goldens_adapters.flamingo import (
     gated_settings,
     image_sides,
     nfnet_settings,
+    require_images,
     resampler_settings,
 )
 from goldens_adapters.flows import FLOW, add_flow, mask_of
@@ -53,6 +54,7 @@ def run(case: Case, runner: Runner) -> Outputs:
     pixels = images.reshape(-1, *images.shape[-3:]).astype(np.float32)
     tokens = runner.encode(pixels, {})["result"]
     marks = ids == case.config("layout")["image_token_id"]
+    require_images(marks.sum(axis=1), images.shape[1])
     shown = tokens[of_text(marks, images.shape[1])] if marks.any() else tokens[:1]  # seen by none
     embeds = runner.embed(ids, None)
     found = runner.decode(embeds, mask_of(case), _taps(case), ids=ids, features=shown)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lmmdsl.backends.torch.runtime import KVCache
+
 
 def encode_all(
     encode: Callable[[Tensor], Tensor],
@@ -64,8 +66,11 @@ def require_size(pixel_values: Tensor, size: tuple[int, ...]) -> None:
     """Refuse images `[I, C, H, W]` of another size than the encoder takes.
 
     Raises:
+        TypeError: images come one by one.
         ValueError: channels, height or width differ.
     """
+    if not isinstance(pixel_values, Tensor):
+        raise TypeError(f"images come as one tensor [I, {str(list(size))[1:]}")
     if tuple(pixel_values.shape[1:]) != size:
         raise ValueError(
             f"images are {list(pixel_values.shape)}, but the encoder takes [I, {str(list(size))[1:]}"
@@ -85,3 +90,24 @@ def require_images(input_ids: Tensor, image_id: int) -> None:
         raise ValueError(
             f"the prompt has {count} placeholders {image_id}, but nothing to fill them"
         )
+
+
+def require_places(
+    ids: Tensor, image_id: int, features: Tensor | None, cache: KVCache | None
+) -> None:
+    """Refuse images that layers read, `[I, ...]`, where the text has not as many places for them.
+
+    `ids` `[B, S]` are all tokens so far. Behind a cache there may be images whose places are still to
+    come, and features may be those of an earlier step.
+
+    Raises:
+        ValueError: images or places are too many.
+    """
+    if torch.compiler.is_compiling() or ids.is_meta:
+        return
+    begins = cache is None or (cache.position is None and not cache.length)
+    if features is None and cache is not None:
+        features = cache.source
+    places, images = int((ids == image_id).sum()), 0 if features is None else len(features)
+    if places > images or (begins and images > places):
+        raise ValueError(f"{images} images for {places} placeholders {image_id} in the text")

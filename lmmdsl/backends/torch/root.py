@@ -12,12 +12,13 @@ from lmmdsl.backends.torch.constants import constant
 from lmmdsl.backends.torch.layout import WIDTH, docstring, quoted, statement
 from lmmdsl.backends.torch.methods import shape_text
 from lmmdsl.backends.torch.names import attribute
-from lmmdsl.dims.expr import Dim, Symbol
+from lmmdsl.backends.torch.sizes import steps
+from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import walk
 from lmmdsl.graph.program import Image, Layout, Program, flat
 from lmmdsl.passes.count import new_tokens
 from lmmdsl.passes.keep import STEP, lasting
-from lmmdsl.types.tensor import Axis, DType, TensorType
+from lmmdsl.types.tensor import DType, TensorType
 
 _FORWARD_DOC = """
 Score the next token at every position.
@@ -236,7 +237,7 @@ class RootWriter(ClassWriter):
     def _any_axes(self) -> str:
         """The shape of images of any size: arguments of `encode_all`."""
         graph = self.definition.methods["encode"]
-        axes = tuple(map(_steps, graph.type_of(graph.inputs[0]).shape[1:]))
+        axes = tuple(map(steps, graph.type_of(graph.inputs[0]).shape[1:]))
         return f'axes={axes}, takes="{self._shape("encode", 0)}"'
 
     def _size_check(self, place: int, name: str) -> list[str]:
@@ -322,6 +323,15 @@ class RootWriter(ClassWriter):
         call = f"recall(features, cache, embeds, ({', '.join(map(str, shape))}))"
         return statement("features = ", call, self._result("encode"), indent=8)
 
+    def _matched(self) -> list[str]:
+        """A check that there are as many images as places for them in the text."""
+        seen = next((item.seen for item in self._program.injections if item.seen), None)
+        if not (self._read and seen):
+            return []
+        self.helpers.add("require_places")
+        number = self._program.vocab.tokens[seen]
+        return [f"        require_places(ids, {number}, features, cache)"]
+
     def _type(self, method: str) -> TensorType:
         graph = self.definition.methods[method]
         return graph.type_of(graph.outputs[0][1])
@@ -330,11 +340,12 @@ class RootWriter(ClassWriter):
         """Positions, the mask and the other facts, then the decoder."""
         graph = self.definition.methods["decode"]
         names = [graph.name_of(value) for value in graph.inputs[1:]]
-        lines = self._recall()
+        lines: list[str] = []
         if "arrange" in self.definition.methods:
             given = [name for name in names if name != "attention_mask"]
             sequence = "input_ids if cache is None else cache.remember(input_ids)"
             lines += statement("ids = ", sequence, "int [B, S]", indent=8)
+            lines += [*self._matched(), *self._recall()]
             facts = "self.facts(ids, attention_mask, input_ids.shape[1])"
             lines += statement("facts = ", facts, indent=8)
             if "position_ids" in given:
@@ -347,6 +358,7 @@ class RootWriter(ClassWriter):
             decode = "self.decode(embeds, attention_mask=mask, cache=cache, **facts)"
         else:
             place = "place_tokens(input_ids, attention_mask, position_ids, cache)"
+            lines += self._recall()
             lines += statement("position_ids, mask = ", place, indent=8)
             taken = {"attention_mask": "mask", self._read: "features"}
             given = [taken.get(name, name) for name in names]
@@ -381,14 +393,3 @@ def _starred(path: str) -> str:
 def _images(layouts: Iterable[Layout]) -> Iterator[Image]:
     segments = (segment for layout in layouts for segment in flat(layout.segments))
     return (segment for segment in segments if isinstance(segment, Image))
-
-
-def _steps(axis: Axis) -> tuple[int, int]:
-    """Least size of an axis of images, and the step of larger ones; what is fixed has none."""
-    match axis:
-        case Dim(terms=(((Symbol(),), step),)):
-            return step, step
-        case Dim() if axis.is_const:
-            return axis.value, 0
-        case _:
-            return 1, 1

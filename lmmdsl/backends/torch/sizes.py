@@ -2,7 +2,7 @@
 
 from lmmdsl.dims.expr import Atom, Dim, Quotient, Remainder, Symbol
 from lmmdsl.graph.ir import Graph, Value
-from lmmdsl.types.tensor import Rest, TensorType
+from lmmdsl.types.tensor import Axis, Rest, TensorType
 
 
 def find_axis(graph: Graph, symbol: str) -> tuple[Value, int, Dim] | None:
@@ -80,3 +80,14 @@ def _atom(atom: Atom, symbols: dict[str, str]) -> str:
             return f"(({size_text(top, symbols)}) // ({size_text(bottom, symbols)}))"
         case Remainder(top=top, bottom=bottom):
             return f"(({size_text(top, symbols)}) % ({size_text(bottom, symbols)}))"
+
+
+def steps(axis: Axis) -> tuple[int, int]:
+    """Least size of an axis of images, and the step of larger ones; what is fixed has none."""
+    match axis:
+        case Dim(terms=(((Symbol(),), step),)):
+            return step, step
+        case Dim() if axis.is_const:
+            return axis.value, 0
+        case _:
+            return 1, 1
