@@ -123,3 +123,11 @@ def test_points_of_a_region_larger_than_the_cloud_are_all_different(both):
     found = net.points_of_masks(torch.ones(1, 9, 8).bool(), order, torch.zeros(1, 20))
 
     assert len(found[0].unique(dim=0)) == 20
+
+
+def test_the_mask_is_the_third_argument_of_every_model(both):
+    net, _ = both
+    ids = torch.cat((IDS, torch.zeros(2, 2, dtype=torch.long)), dim=1)
+    with torch.no_grad():
+        padded = net(ids, PIXELS, ids != 0, **DRAWS)[:, : IDS.shape[1]]
+        assert torch.allclose(padded, net(IDS, PIXELS, **DRAWS), atol=1e-5)

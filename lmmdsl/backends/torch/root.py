@@ -26,7 +26,7 @@ Score the next token at every position.
 Args:
     input_ids: `[B, T]`{note}.{images}
     attention_mask: `[B, S]`, 0 at padding; it covers the cache too.
-    position_ids: `{places}`; if not given, {counted}.
+    position_ids: `{places}`; if not given, {counted}.{further}
     cache: keys and values of earlier tokens; it takes those of the new ones.
     logits_to_keep: score only so many last positions; 0 scores all.
 
@@ -186,7 +186,7 @@ class RootWriter(ClassWriter):
     def _forward(self) -> list[str]:
         encode = self.definition.methods.get("encode")
         images = [encode.name_of(value) for value in encode.inputs] if encode else []
-        optional = [*images, *self._further, "attention_mask", "position_ids"]
+        optional = [*images, "attention_mask", "position_ids", *self._further]
         kinds = (
             {images[0]: "Tensor | list[Tensor] | None"} if encode and self._any_size(images) else {}
         )
@@ -207,21 +207,26 @@ class RootWriter(ClassWriter):
             f"\n    {name}: `{self._shape('encode', place)}`, in the order of their placeholders."
             for place, name in enumerate(images)
         )
-        for graph in self.definition.methods.values():
-            for value in graph.inputs:
-                if (name := graph.name_of(value)) in self._further and f" {name}:" not in shown:
-                    shown += f"\n    {name}: `{shape_text(graph.type_of(value))}`, an input of the model."
+        further = {
+            graph.name_of(value): shape_text(graph.type_of(value))
+            for graph in self.definition.methods.values()
+            for value in graph.inputs
+            if graph.name_of(value) in self._further
+        }
         decode, types = self.definition.methods["decode"], {}
         for value in decode.inputs:
             types[decode.name_of(value)] = shape_text(decode.type_of(value)).removeprefix("int ")
-        ruled = "arrange" in self.definition.methods
         return _FORWARD_DOC.format(
             note=note,
             images=shown,
+            further="".join(
+                f"\n    {name}: `{shape}`, an input of the model."
+                for name, shape in further.items()
+            ),
             scores=self._result("logits"),
             places=types.get("position_ids", "[B, T]"),
             counted="they follow from the ids"
-            if ruled
+            if "arrange" in self.definition.methods
             else "real ones are counted from 0, padding is at its index",
         )
 
