@@ -8,6 +8,9 @@ from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import arguments, clip_settings, grid_settings
 
 NAME = "clip"
+PREFIXES = (
+    '"vision_tower.vision_model" | "vision_tower" | "vision_model" | "model.vision_tower" | ""'
+)
 
 
 def accepts(case: Case) -> bool:
@@ -45,7 +48,7 @@ def _plain(case: Case) -> str:
         "last_hidden_state": "seen.hidden[-1]",
         "vision_features": selected(vision),
     }
-    return _model(case, results, prefix='vision = "vision_tower.vision_model"', scheme="hf")
+    return _model(case, results, prefix=f"vision = {PREFIXES}", scheme="hf")
 
 
 def _wrapped(case: Case) -> str:
@@ -55,7 +58,7 @@ def _wrapped(case: Case) -> str:
         " |> drop_first" if vision.get("drop_class_token") else ""
     )
     part = f"norm: LayerNorm({vision['width']}, {norm['vision_norm_eps']})"
-    prefix = 'vision = "visual_encoder", norm = "ln_vision"'
+    prefix = 'vision = "visual_encoder" | "", norm = "ln_vision"'
     return _model(case, results, prefix=prefix, scheme="openai", part=part)
 
 

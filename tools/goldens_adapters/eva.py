@@ -79,7 +79,7 @@ model Golden {{
     return {", ".join(wanted.values())}
   }}
 
-  weights lavis "golden/case" {{ vision = "visual_encoder", norm = "ln_vision" }}
+  weights lavis "golden/case" {{ vision = "visual_encoder" | "", norm = "ln_vision" }}
 }}
 """
     return compile_text(text, {})

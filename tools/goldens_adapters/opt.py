@@ -31,14 +31,14 @@ def opt_settings(llm: dict[str, Any]) -> dict[str, Any]:
         v_bias=True,
         o_bias=True,
         mlp_bias=True,
-        lm_head_tied=True,
         lm_head_bias=False,
         causal=True,
         kv_heads=llm["heads"],
         head_dim=llm["width"] // llm["heads"],
     )
     sizes = pick(llm, "width", "depth", "heads", "mlp_width", "vocab", "context", "norm_eps")
-    return sizes | {"offset": llm.get("position_offset", 2)}
+    tied = bool(llm.get("lm_head_tied", True))
+    return sizes | {"offset": llm.get("position_offset", 2), "tied": tied}
 
 
 def build(case: Case) -> lmmdsl.Spec:

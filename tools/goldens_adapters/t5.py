@@ -118,7 +118,8 @@ def run(case: Case, runner: Runner) -> Outputs:
             outputs |= runner.flow(whole.FLOW, {"image": images})
     embeds = runner.embed(ids, tokens)
     memory = runner.read(embeds, mask)
-    real = case.inputs.get("decoder_attention_mask", np.ones_like(answer)).astype(bool)
+    given = (case.inputs.get(name) for name in ("decoder_attention_mask", "decoder_mask"))
+    real = next((mask for mask in given if mask is not None), np.ones_like(answer)).astype(bool)
     logits = runner.answer(answer, real, memory, mask)
     outputs |= {"inputs_embeds": embeds, "encoder_output": np.where(mask[..., None], memory, 0)}
     outputs["logits"] = np.where(real[..., None], logits, 0)
