@@ -106,15 +106,27 @@ def test_markers_become_as_many_placeholders_as_the_image_has_tokens(llava):
     ids = np.array([[0, 5, -200, 6], [7, -200, -200, 8]])
     mask = ids != 0
 
-    right = llava.expand(ids, mask, LAYOUT)
-    left = llava.expand(ids, mask, LAYOUT | {"padding_side": "left"})
+    found, kept, taken = llava.expand(ids, mask, LAYOUT)
 
-    assert right[0].tolist() == [
+    assert found.tolist() == [
         [5, -200, -200, -200, 6, 0, 0, 0],
         [7, -200, -200, -200, -200, -200, -200, 8],
     ]
-    assert right[1].sum(axis=1).tolist() == [5, 8]
-    assert left[0][0].tolist() == [0, 0, 0, 5, -200, -200, -200, 6]
+    assert kept.sum(axis=1).tolist() == [5, 8]
+    assert taken.tolist() == [0, 1, 2]
+
+
+def test_rows_are_cut_at_the_limit_and_padded_on_their_side(llava):
+    embeds = np.arange(1.0, 9.0).reshape(2, 4, 1)
+    mask = np.array([[True, True, False, False], [True, True, True, True]])
+    limit = {"max_length": 3}
+
+    right, _ = llava.cut(embeds, mask, limit)
+    left, kept = llava.cut(embeds, mask, limit | {"padding_side": "left"})
+
+    assert right[:, :, 0].tolist() == [[1, 2, 0], [5, 6, 7]]
+    assert left[:, :, 0].tolist() == [[0, 1, 2], [5, 6, 7]]
+    assert kept.tolist() == [[False, True, True], [True, True, True]]
 
 
 def test_a_row_without_an_image_takes_one_from_the_list(llava):
