@@ -213,9 +213,9 @@ class ArgMax(Op):
 
 @op
 class TopK(Op):
-    """The k largest along an axis in falling order, and their places.
+    """The k largest along an axis in falling order, and their places; of equals the first come first.
 
-    Source: torch.topk; ONNX TopK-11.
+    Source: torch.sort; ONNX TopK-11.
     """
 
     name: ClassVar[str] = "topk"
@@ -238,7 +238,7 @@ class TopK(Op):
         return tuple(with_axis(kind, index, self.k) for kind in super().infer(inputs))
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        return f"{args[0]}.topk({e.dim(self.k)}{'' if self.axis == -1 else f', dim={self.axis}'})"
+        return f"{e.helper('largest')}({args[0]}, {e.dim(self.k)}{'' if self.axis == -1 else f', dim={self.axis}'})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         return g.op("TopK", args[0], g.dim(self.k), outputs=2, axis=self.axis)

@@ -312,6 +312,15 @@ def farthest_points(points: Tensor, first: Tensor, count: int) -> Tensor:
     return torch.stack(places, dim=1)
 
 
+def largest(x: Tensor, k: int, dim: int = -1) -> tuple[Tensor, Tensor]:
+    """The k largest along an axis in falling order, and their places; of equals the first come first.
+
+    `topk` gives equals in an order of its own.
+    """
+    values, places = x.sort(dim=dim, descending=True, stable=True)
+    return values.narrow(dim, 0, k), places.narrow(dim, 0, k)
+
+
 def position_bucket(relative: Tensor, near: int, far: tuple[int, ...], *, both: bool) -> Tensor:
     """Bucket of each relative position (key minus query): int, of the same shape.
 
