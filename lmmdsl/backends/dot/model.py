@@ -66,6 +66,7 @@ class _Model:
         methods = self.program.root.methods
         hidden = TEXT_METHODS if "decode" in methods else ()
         flows = {name: graph for name, graph in methods.items() if name not in hidden}
+        flows = {name: graph for name, graph in flows.items() if _has_parts(graph)} or flows
         for name, graph in flows.items():
             if self._is_visual(name) or len(flows) == 1:
                 self._flow(name, graph)
@@ -308,6 +309,11 @@ def preprocessing(settings: Mapping[str, object]) -> list[str]:
     if "mean" in settings:
         lines.append("normalise")
     return lines
+
+
+def _has_parts(graph: Graph) -> bool:
+    """Whether a flow goes through parts: one of operations alone tells nothing of the architecture."""
+    return any(isinstance(node.payload, Call | Repeat | Read) for node in graph.nodes)
 
 
 def _same(graph: Graph) -> list[Hashable]:

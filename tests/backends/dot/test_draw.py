@@ -116,6 +116,8 @@ def test_two_visual_values_share_the_steps_that_they_begin_with():
     assert texts.count("1 token") == 1
     assert texts.count("576 tokens") == 3  # to the projection, to the sampler, to the sequence
     assert len(re.findall(r' -> "strip"', dot)) == 2
+    assert "points_of_masks" in shipped("ferret").root.methods  # which goes through no part
+    assert "points_of_masks" not in texts
 
 
 def test_injected_values_say_what_a_token_sees_of_them():
