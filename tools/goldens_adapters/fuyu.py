@@ -3,6 +3,7 @@
 Axes: I images, B batch, T tokens, P patches of all images.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.words import arguments, demand, pick
 
 NAME = "fuyu"
+HEAD = re.compile(r'(llm\.embedding = [^\n]*)((?:\n[^\n]*)*?)\n *llm\.head +=( "[^"]*")')
 _NAMES = """
     llm.embedding = "model.language_model.embed_tokens" | "model.embed_tokens"
     llm.layers    = "model.language_model.layers" | "model.layers"
@@ -39,7 +41,6 @@ def llm_settings(case: Case) -> dict[str, Any]:
         qkv_bias=True,
         out_bias=True,
         mlp_bias=True,
-        tie_embeddings=False,
         final_norm="layernorm",
         kv_heads=llm["heads"],
     )
@@ -48,7 +49,8 @@ def llm_settings(case: Case) -> dict[str, Any]:
     )
     rotated = int(llm["head_dim"] * llm["rope_fraction"])
     length = case.inputs["input_ids"].shape[1]
-    return sizes | {"rotated": rotated, "context": max(length, llm.get("context", 0), 256)}
+    sizes |= {"rotated": rotated, "tied": bool(llm.get("tie_embeddings"))}
+    return sizes | {"context": max(length, llm.get("context", 0), 256)}
 
 
 def build(case: Case) -> lmmdsl.Spec:
@@ -62,7 +64,7 @@ model Golden {{
   weights hf "golden/case" {{{_NAMES}  }}
 }}
 """
-        return compile_text(text, {})
+        return compile_text(_names_of(case, text), {})
     connector, layout = case.config("connector"), case.config("layout")
     demand(connector, kind="linear_patches", bias=True, out=case.config("llm")["width"])
     settings = whole.settings_of(
@@ -80,7 +82,14 @@ model Golden {{
     free = [i for i in range(case.config("llm")["vocab"]) if i not in settings.values()]
     settings |= {f"vocab.{name.strip('/')}": free[0] for name in others}
     text = (whole.FOLDER / "fuyu_8b.lmm").read_text(encoding="utf-8")
-    return compile_text(text, settings)
+    return compile_text(_names_of(case, text), settings)
+
+
+def _names_of(case: Case, text: str) -> str:
+    """The spec whose maps name the one table of a tied model twice, where another has a head."""
+    if not case.config("llm").get("tie_embeddings"):
+        return text
+    return HEAD.sub(r"\1 |\3\2", text)
 
 
 def run(case: Case, runner: Runner) -> Outputs:
