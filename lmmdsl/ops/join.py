@@ -219,7 +219,13 @@ class Expand(Op):
         return (TensorType(kind.dtype, self.shape),)
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
-        return f"{args[0]}.expand({', '.join(map(e.dim, self.shape))})"
+        (kind,) = e.inputs
+        assert kind is not None
+        old = (None,) * (len(self.shape) - len(kind.shape)) + kind.shape
+        sizes = (
+            "-1" if new == size else e.dim(new) for new, size in zip(self.shape, old, strict=True)
+        )
+        return f"{args[0]}.expand({', '.join(sizes)})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         return g.op("Expand", args[0], g.shape(self.shape))

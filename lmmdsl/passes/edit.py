@@ -3,7 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from lmmdsl.graph.ir import Call, Definition, Graph, Instance, Node, Part, Repeat, Stack, Value
+from lmmdsl.graph.ir import (
+    Call,
+    Definition,
+    Graph,
+    Instance,
+    Node,
+    Part,
+    Repeat,
+    Route,
+    Stack,
+    Value,
+)
 
 Made = Mapping[Definition, Definition]
 
@@ -37,6 +48,10 @@ def _repointed_node(node: Node, made: Made) -> Node:
         case Repeat(definitions=layers) as stack:
             renewed = tuple(made[layer] for layer in layers)
             return replace(node, payload=replace(stack, definitions=renewed))
+        case Route(one=one, other=other) as route:
+            first = replace(one, definition=made[one.definition])
+            second = replace(other, definition=made[other.definition])
+            return replace(node, payload=replace(route, one=first, other=second))
     return node
 
 

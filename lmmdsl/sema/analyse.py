@@ -16,6 +16,7 @@ from lmmdsl.dims.expr import Dim, TooComplex
 from lmmdsl.graph.ir import Definition, Graph, Instance
 from lmmdsl.graph.program import Layout, Program, Slot, Stage, Vocab, Weights, flat
 from lmmdsl.passes.prune import prune
+from lmmdsl.passes.share import share
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
@@ -175,7 +176,7 @@ class Analysis:
             doc=self.block.doc or module.doc,
             file=self.source,
             source=next((item.text for item in self.items(ast.SourceDecl)), ""),
-            root=prune(root),
+            root=share(prune(root)),
             full=root,
             roles=role_list(self.models.roles),
             vocab=vocab,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from lmmdsl.backends.torch.layout import docstring, statement
 from lmmdsl.backends.torch.leaves import leaf_module
@@ -107,28 +108,33 @@ class ClassWriter:
         return f"{self.names[id(definition)]}({entry if self.takes_layer(definition) else ''})"
 
     def _layers(self, name: str, layers: tuple[Definition, ...]) -> str:
-        if len(set(layers)) == 1:
-            return self._equal_layers(name, layers)
-        period = _period(layers)
-        if len(layers) > period and not any(map(self._is_special, layers)):
-            turn = ", ".join(self.names[id(layer)] for layer in layers[:period])
-            return f"[layer() for _ in range({len(layers) // period}) for layer in ({turn})]"
-        entries, total = [], 0
-        for layer in layers:
-            entries.append(self.make(layer, self._entry(name, total)))
-            total += self.slots.count(layer)
-        return f"[{', '.join(entries)}]"
+        start, steps = self._entry(name), {self.slots.count(layer) for layer in layers}
+        calls = [self.make(layer, "{}") for layer in layers]
+        if len(set(calls)) == 1 and len(steps) == 1:
+            return self._run(layers[0], len(layers), start)
+        if len(set(calls)) == 2 and len(steps) == 1 and len(layers) > 3:
+            variable = "layer" if start.isdigit() else "index"
+            choice = _two_kinds(calls, variable)
+            entry = _nth_entry(start, steps.pop(), variable)
+            if choice:
+                return f"[{choice.replace('{}', entry)} for {variable} in range({len(layers)})]"
+        return self._runs(name, layers)
 
-    def _is_special(self, definition: Definition) -> bool:
-        """Whether an instance needs more than the name of its class."""
-        return leaf_module(definition) is not None or self.takes_layer(definition)
+    def _runs(self, name: str, layers: tuple[Definition, ...]) -> str:
+        """Layers one by one, but equal ones that follow each other together."""
+        items, total = [], 0
+        for layer, run in groupby(layers):
+            count = len(list(run))
+            made = self._run(layer, count, self._entry(name, total))
+            items.append(f"*{made}" if count > 1 else self.make(layer, self._entry(name, total)))
+            total += count * self.slots.count(layer)
+        return f"[{', '.join(items)}]"
 
-    def _equal_layers(self, name: str, layers: tuple[Definition, ...]) -> str:
-        layer, count = layers[0], len(layers)
+    def _run(self, layer: Definition, count: int, start: str) -> str:
+        """Equal layers, the first of which has the entry `start`."""
         if not self.takes_layer(layer):
             return f"[{self.make(layer, '0')} for _ in range({count})]"
         each = self.slots.count(layer)
-        start = self._entry(name)
         stop = str(int(start) + each * count) if start.isdigit() else f"{start} + {each * count}"
         bounds = [start, stop, str(each)] if each > 1 else [start, stop] if start != "0" else [stop]
         variable = "layer" if start.isdigit() else "entry"
@@ -190,11 +196,32 @@ def attribute_method(name: str) -> str:
     return name if name == "forward" else attribute(name)
 
 
-def _period(layers: tuple[Definition, ...]) -> int:
-    """After how many layers a stack repeats; its length where it does not."""
-    count = len(layers)
-    sizes = (size for size in range(1, count) if count % size == 0)
-    return next((size for size in sizes if layers == layers[:size] * (count // size)), count)
+def _two_kinds(calls: list[str], variable: str) -> str:
+    """The choice between layers of two kinds; "" where no simple condition tells them apart."""
+    one, other = dict.fromkeys(calls)
+    for kind, rest in ((one, other), (other, one)):
+        places = [place for place, call in enumerate(calls) if call == kind]
+        condition = _condition(places, len(calls), variable)
+        if condition:
+            return f"{kind} if {condition} else {rest}"
+    return ""
+
+
+def _condition(places: list[int], count: int, variable: str) -> str:
+    """What holds of some places below `count` and of no others: that they are late, or in step; else ""."""
+    first = places[0]
+    if places == list(range(first, count)):
+        return f"{variable} >= {first}"
+    step = places[1] - first if len(places) > 1 else count
+    if first < step and places == list(range(first, count, step)):
+        return f"{variable} % {step} == {first}" if len(places) > 1 else f"{variable} == {first}"
+    return ""
+
+
+def _nth_entry(start: str, each: int, variable: str) -> str:
+    """The entry of a layer in a stack of which every layer has `each` entries."""
+    steps = variable if each == 1 else f"{each} * {variable}"
+    return steps if start == "0" else f"{start} + {steps}"
 
 
 def def_lines(name: str, arguments: list[str], result: str) -> list[str]:

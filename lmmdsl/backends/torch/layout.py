@@ -5,6 +5,7 @@ brackets that they need and no others.
 """
 
 import ast
+import re
 import textwrap
 
 WIDTH = 100
@@ -41,6 +42,9 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.IsNot: "is not",
 }
 _ATOM = 20
+
+_SHAPE = re.compile(r"(?:\w+ )?(?:\w+ )?\[[^\]]*\],?")  # `x [B, T, 4096],`, `keys bool [B, S]`
+_JOINT = "\N{NO-BREAK SPACE}"
 
 
 def parse(text: str) -> ast.expr:
@@ -161,19 +165,21 @@ def _index(node: ast.expr) -> str:
 
 
 def statement(head: str, text: str, comment: str = "", *, indent: int) -> list[str]:
-    """Lines of `head text  # comment`, broken at its last brackets where it is too long.
+    """Lines of `head text  # comment`: the comment goes above, then brackets are broken, where it is too long.
 
     Args:
         head: what stands before the expression: `x = `, `return `.
         text: the expression.
-        comment: put at the end of the last line.
+        comment: what is said of the value.
         indent: columns to indent.
     """
     node = parse(text)
     tail = f"  # {comment}" if comment else ""
-    line = f"{' ' * indent}{head}{show(node)}{tail}"
-    if len(line) <= WIDTH:
-        return [line]
+    line = f"{' ' * indent}{head}{show(node)}"
+    if len(line + tail) <= WIDTH:
+        return [line + tail]
+    if len(line) <= WIDTH and indent + len(tail) - 2 <= WIDTH:
+        return [f"{' ' * indent}{tail.lstrip()}", line]
     match node:
         case ast.Call(func=func, args=[argument], keywords=[]):
             inner = statement("", show(argument), indent=indent + 4)
@@ -239,10 +245,10 @@ def docstring(text: str, *, indent: int) -> list[str]:
 
 
 def _summarised(text: str, width: int) -> str:
-    """Let the first line stand alone: a long first paragraph is split at the end of a clause."""
+    """Let the first line stand alone: a long first paragraph of prose is split at the end of a clause."""
     first, gap, rest = text.partition("\n\n")
     first = " ".join(first.split())
-    if len(first) <= width:
+    if len(first) <= width or " -> " in first:
         return first + gap + rest
     for mark in (". ", "; ", ": "):
         head, found, _ = first[:width].rpartition(mark)
@@ -253,14 +259,16 @@ def _summarised(text: str, width: int) -> str:
 
 
 def _wrapped(paragraph: str, width: int) -> list[str]:
+    """Lines of a paragraph; a shape and what it is the shape of stay together."""
     lines: list[str] = []
     for line in paragraph.splitlines():
         inner = " " * (len(line) - len(line.lstrip()))
+        text = _SHAPE.sub(lambda match: match[0].replace(" ", _JOINT), line.strip())
         lines += textwrap.wrap(
-            line.strip(), width, initial_indent=inner, subsequent_indent=inner,
+            text, width, initial_indent=inner, subsequent_indent=inner,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
-    return lines
+    return [line.replace(_JOINT, " ") for line in lines]
 
 
 def escape(text: str) -> str:

@@ -23,6 +23,7 @@ from lmmdsl.graph.ir import Definition
 from lmmdsl.graph.program import Program
 from lmmdsl.passes.fuse import fuse, fuse_program, packed_paths
 from lmmdsl.passes.keep import keep_program
+from lmmdsl.passes.narrow import narrow, narrow_program
 from lmmdsl.passes.route import route_program
 
 
@@ -73,8 +74,8 @@ def optimized(model: Program | Definition, level: int) -> Program | Definition:
     """The model as it is emitted at a level of optimization."""
     if isinstance(model, Program):
         kept = keep_program(model)
-        return route_program(fuse_program(kept) if level else kept)
-    return fuse(model) if level else model
+        return narrow_program(route_program(fuse_program(kept) if level else kept))
+    return narrow(fuse(model) if level else model)
 
 
 def held_paths(root: Definition) -> dict[str, tuple[str, ...]]:

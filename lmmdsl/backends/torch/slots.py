@@ -1,68 +1,80 @@
 """Cache entries: how many each definition has, and which methods work with the cache.
 
-An entry belongs to a cached attention, or to values that are kept from the first step on. Entries
-are counted along the instance tree: a definition's own first, method by method, then those of its
-parts in order.
+A cache has two lists: what cached attentions store, and what is kept from the first step on. An entry of either list
+is a number; a block that has one of both gives them the same one, so a decoder layer needs one number. Entries are
+counted along the instance tree: a definition's own first, method by method, then those of its parts in order.
 """
 
-from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Instance, Once, Repeat, Stack
+from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Instance, Once, Part, Repeat, Stack
+
+Use = tuple[int, int]  # entries in the list of attentions, and in that of what is kept
 
 
 class Slots:
     """Cache entries of a program."""
 
     def __init__(self, root: Definition) -> None:
-        self._counts: dict[int, int] = {}
-        self._cached: dict[tuple[int, str], bool] = {}
-        self._starts: dict[int, set[int]] = {}
+        self._uses: dict[Definition, Use] = {}
+        self._offsets: dict[Definition, dict[str, int]] = {}
+        self._cached: dict[tuple[Definition, str], bool] = {}
+        self._starts: dict[Definition, set[int]] = {}
         self._collect(root, 0)
 
     def count(self, definition: Definition) -> int:
-        """Number of entries of a definition and its parts."""
-        if id(definition) not in self._counts:
-            parts = sum(self.part_count(definition, name) for name in definition.parts)
-            self._counts[id(definition)] = self.own(definition) + parts
-        return self._counts[id(definition)]
+        """Number of entries that the longer list has for a definition and its parts."""
+        return max(self._use(definition))
 
     def own(self, definition: Definition) -> int:
-        """Number of entries of a definition's own methods."""
-        return sum(
-            _caches(node.payload) for graph in definition.methods.values() for node in graph.nodes
-        )
-
-    def part_count(self, definition: Definition, name: str) -> int:
-        """Number of entries of a part."""
-        match definition.parts[name]:
-            case Instance(definition=inner):
-                return self.count(inner)
-            case Stack(definitions=layers):
-                return sum(map(self.count, layers))
-        return 0
+        """Number of entries of a definition's own methods, in the longer list."""
+        return max(_own(definition))
 
     def before(self, definition: Definition, name: str) -> int:
-        """Number of a definition's entries in front of a part's."""
-        names = list(definition.parts)
-        earlier = names[: names.index(name)]
-        return self.own(definition) + sum(self.part_count(definition, other) for other in earlier)
+        """How far behind a definition's first entry those of a part start."""
+        self._use(definition)
+        return self._offsets[definition][name]
+
+    def _use(self, definition: Definition) -> Use:
+        if definition not in self._uses:
+            used, offsets = _own(definition), {}
+            for part in definition.parts.values():
+                wanted = self._part_use(part)
+                offset = max(u if w else 0 for u, w in zip(used, wanted, strict=True))
+                used = _joined(used, wanted, offset)
+                offsets[part.name] = offset
+            self._uses[definition], self._offsets[definition] = used, offsets
+        return self._uses[definition]
+
+    def _part_use(self, part: Part) -> Use:
+        match part:
+            case Instance(definition=inner):
+                return self._use(inner)
+            case Stack(definitions=layers):
+                used, start = (0, 0), 0
+                for layer in layers:
+                    used = _joined(used, self._use(layer), start)
+                    start += self.count(layer)
+                return used
+        return (0, 0)
 
     def index(self, definition: Definition, method: str, node: int) -> int:
         """Which of the definition's own entries a node has."""
-        total = 0
+        total = (0, 0)
         for name, graph in definition.methods.items():
             for index, item in enumerate(graph.nodes):
+                wanted = _wanted(item.payload)
                 if (name, index) == (method, node):
-                    return total
-                total += _caches(item.payload)
+                    return total[wanted.index(1)]
+                total = _sum(total, wanted)
         raise KeyError(f"{definition.block}.{method} has no node {node}")
 
     def start(self, definition: Definition) -> int | None:
         """The first entry of a definition if all its instances have the same one, else None."""
-        starts = self._starts.get(id(definition), {0})
+        starts = self._starts.get(definition, {0})
         return next(iter(starts)) if len(starts) == 1 else None
 
     def is_cached(self, definition: Definition, method: str) -> bool:
         """Whether a method takes the cache."""
-        key = (id(definition), method)
+        key = (definition, method)
         if key not in self._cached:
             self._cached[key] = any(map(self._touches, _payloads(definition.methods[method])))
         return self._cached[key]
@@ -73,10 +85,10 @@ class Slots:
                 return self.is_cached(inner, method)
             case Repeat(definitions=layers, method=method):
                 return any(self.is_cached(layer, method) for layer in dict.fromkeys(layers))
-        return _caches(payload)
+        return any(_wanted(payload))
 
     def _collect(self, definition: Definition, start: int) -> None:
-        self._starts.setdefault(id(definition), set()).add(start)
+        self._starts.setdefault(definition, set()).add(start)
         if not self.count(definition):
             return
         for part in definition.parts.values():
@@ -94,7 +106,25 @@ def _payloads(graph: Graph) -> list[object]:
     return [node.payload for node in graph.nodes]
 
 
-def _caches(payload: object) -> bool:
-    if isinstance(payload, Apply):
-        return bool(payload.op.attributes.get("cache"))
-    return isinstance(payload, Once)
+def _wanted(payload: object) -> Use:
+    """Entries that a step itself has."""
+    attends = isinstance(payload, Apply) and bool(payload.op.attributes.get("cache"))
+    return int(attends), int(isinstance(payload, Once))
+
+
+def _own(definition: Definition) -> Use:
+    total = (0, 0)
+    for graph in definition.methods.values():
+        for payload in _payloads(graph):
+            total = _sum(total, _wanted(payload))
+    return total
+
+
+def _sum(one: Use, other: Use) -> Use:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _joined(used: Use, wanted: Use, offset: int) -> Use:
+    """Entries in use, where a part's start at an offset."""
+    first, second = (offset + w if w else u for u, w in zip(used, wanted, strict=True))
+    return first, second
