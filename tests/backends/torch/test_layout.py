@@ -51,9 +51,15 @@ def test_statement_that_is_too_long_breaks_at_the_call():
 
 
 def test_statement_that_fits_in_brackets_keeps_one_line():
+    lines = statement("x = ", f"call({'a' * 42}, {'b' * 42})", "[B]", indent=8)
+
+    assert lines[1] == f"            {'a' * 42}, {'b' * 42}"
+
+
+def test_comment_goes_above_a_statement_that_fits_without_it():
     lines = statement("x = ", f"call({'a' * 40}, {'b' * 40})", "[B]", indent=8)
 
-    assert lines[1] == f"            {'a' * 40}, {'b' * 40}"
+    assert lines == ["        # [B]", f"        x = call({'a' * 40}, {'b' * 40})"]
 
 
 @pytest.mark.parametrize(
