@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.expr import ONE, Dim
 from lmmdsl.ops.axes import check_sizes, given, known
 from lmmdsl.ops.base import OnnxBuilder, Op, TorchEmitter, case, op
 from lmmdsl.ops.broadcast import product
 from lmmdsl.ops.signature import Refused, Types
 from lmmdsl.types.tensor import TensorType
 
-_PLAIN = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_PLAIN = {"stride": 1, "padding": 0, "dilation": 1}
 
 
 @op
@@ -28,14 +28,14 @@ class Conv2d(Op):
     stride: int = 1
     padding: int | str = 0
     dilation: int = 1
-    groups: int = 1
+    groups: Dim = ONE
     samples = (
         case(x="2 3 14 21", weight="8 3 7 7", attributes={"stride": 7}),
         case(
             x="2 4 9 7",
             weight="6 2 3 3",
             bias="6",
-            attributes={"stride": 2, "padding": 1, "groups": 2},
+            attributes={"stride": 2, "padding": 1, "groups": Dim.of(2)},
         ),
         case(x="2 3 5 6", weight="4 3 2 3", attributes={"padding": "same"}),
         case(x="2 3 9 9", weight="4 3 3 3", bias="4", attributes={"dilation": 2}),
@@ -75,6 +75,8 @@ class Conv2d(Op):
     def _check(self) -> None:
         for name in ("stride", "dilation", "groups"):
             check_sizes(name, getattr(self, name), least=1)
+        if not self.groups.is_const:
+            raise Refused(f"`groups` must be known, but is {self.groups}")
         if isinstance(self.padding, int):
             check_sizes("padding", self.padding)
         if isinstance(self.padding, str) and self.padding != "same":
@@ -93,24 +95,25 @@ class Conv2d(Op):
             )
         return room // self.stride + 1
 
-    def _options(self) -> list[str]:
-        """Arguments that differ from torch's own."""
+    def _options(self, groups: str) -> list[str]:
+        """Arguments that differ from torch's own; `groups` is the expression for their number."""
         values = {name: getattr(self, name) for name in _PLAIN}
-        return [
+        plain = [
             f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
             for name, value in values.items()
             if value != _PLAIN[name]
         ]
+        return plain if self.groups == ONE else [*plain, f"groups={groups}"]
 
     def torch(self, e: TorchEmitter, *args: str) -> str:
         tensors = args[:2] if args[2] == "None" else args
-        return f"F.conv2d({', '.join([*tensors, *self._options()])})"
+        return f"F.conv2d({', '.join([*tensors, *self._options(e.dim(self.groups))])})"
 
     def torch_module(self, shapes: Mapping[str, tuple[Dim, ...]]) -> str | None:
         out, into, kernel, width = shapes["weight"]
         size = str(kernel) if kernel == width else f"({kernel}, {width})"
         bias = [] if "bias" in shapes else ["bias=False"]
-        options = [f"kernel_size={size}", *self._options(), *bias]
+        options = [f"kernel_size={size}", *self._options(str(self.groups)), *bias]
         return f"nn.Conv2d({', '.join([str(into * self.groups), str(out), *options])})"
 
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
@@ -119,7 +122,7 @@ class Conv2d(Op):
             *args,
             strides=[self.stride] * 2,
             dilations=[self.dilation] * 2,
-            group=self.groups,
+            group=self.groups.value,
             **(
                 {"auto_pad": "SAME_UPPER"}
                 if self.padding == "same"

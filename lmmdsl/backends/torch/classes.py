@@ -1,14 +1,16 @@
 """One definition as a class: its parts in `__init__`, its method graphs as methods."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from lmmdsl.backends.torch.families import Families, Family
 from lmmdsl.backends.torch.layout import docstring, statement
 from lmmdsl.backends.torch.leaves import leaf_module
 from lmmdsl.backends.torch.methods import MethodWriter, shape_text
 from lmmdsl.backends.torch.names import attribute, place
 from lmmdsl.backends.torch.slots import Slots
+from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, Param, Part, Stack
 
 _INITIAL = {
@@ -19,33 +21,72 @@ _INITIAL = {
 
 
 @dataclass
+class Classes:
+    """The classes of a file: what they are called and what their constructors take.
+
+    Attributes:
+        families: which definitions share a class.
+        names: class names by family, and that of the model itself; leaves have none.
+        takes: the sizes that the constructor of a class takes, by its name; those of parts are written first.
+    """
+
+    families: Families
+    names: dict[Family | Definition, str]
+    takes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def name(self, definition: Definition) -> str:
+        """The class of a definition."""
+        known = self.families.stands_for.get(definition)
+        return self.names[known[0] if known else definition]
+
+    def sizes(self, definition: Definition) -> dict[str, Dim]:
+        """What a constructor call is given for the sizes that the class takes."""
+        known = self.families.stands_for.get(definition)
+        return (
+            {name: known[1][name] for name in self.takes.get(self.name(definition), ())}
+            if known
+            else {}
+        )
+
+
+@dataclass
 class ClassWriter:
     """Writes the class of a definition.
 
     Attributes:
-        names: class names by the `id` of their definition; leaves have none.
+        definition: the model, or the pattern of a family.
+        family: that family, if it is one.
         helpers: gets the names of runtime functions that the class needs.
+        sizes: arguments of the constructor that the methods read.
     """
 
     definition: Definition
-    names: Mapping[int, str]
+    classes: Classes
     slots: Slots
     helpers: set[str]
     reserved: frozenset[str]
-    lines: list[str] = field(default_factory=list)
+    family: Family | None = None
+    sizes: set[str] = field(default_factory=set)
 
     def write(self) -> list[str]:
         """The lines of the whole class."""
-        return [f"class {self.names[id(self.definition)]}(nn.Module):", *self.body()]
+        bases = self.bases()
+        return [
+            f"class {self.classes.names[self.family or self.definition]}({bases}):",
+            *self.body(),
+        ]
+
+    def bases(self) -> str:
+        """What the class derives from."""
+        return "nn.Module"
 
     def body(self) -> list[str]:
         """The lines below the class statement."""
+        methods = [line for name in self.definition.methods for line in ("", *self.method(name))]
         lines = docstring(self.doc(), indent=4)
-        if self.definition.parts or self.takes_layer(self.definition):
+        if self.definition.parts or self.takes_layer(self.definition) or self.sizes:
             lines += ["", *self.constructor()]
-        for name in self.definition.methods:
-            lines += ["", *self.method(name)]
-        return lines
+        return [*lines, *methods]
 
     def doc(self) -> str:
         """The docstring: what the block is, and where its text is."""
@@ -64,13 +105,39 @@ class ClassWriter:
     def constructor(self) -> list[str]:
         """The lines of `__init__`."""
         takes = self.takes_layer(self.definition)
-        lines = [f"    def __init__(self{', layer: int' if takes else ''}) -> None:"]
+        arguments = [*(f"{name}: int" for name in self.takes()), *(["layer: int"] if takes else [])]
+        lines = def_lines("__init__", arguments, "None")
         lines.append("        super().__init__()")
+        lines += [f"        self.{name} = {name}" for name in self.takes() if name in self.sizes]
         if takes and self.slots.own(self.definition):
             lines.append("        self.layer = layer")
         for part in sorted(self.definition.parts.values(), key=lambda part: part.span.start):
             lines += self._part(part)
         return lines
+
+    def takes(self) -> tuple[str, ...]:
+        """Sizes that the constructor takes: those that it or a method reads."""
+        if self.family is None:
+            return ()
+        read = {*self.sizes, *self._sizes_of_parts()}
+        return tuple(name for name in self.arguments() if name in read)
+
+    def _sizes_of_parts(self) -> Iterator[str]:
+        """Names in the shapes of parameters, and in what constructors of parts are given."""
+        for part in self.definition.parts.values():
+            match part:
+                case Param(shape=shape):
+                    yield from _names(shape)
+                case Instance(definition=inner):
+                    yield from self._sizes_given(inner)
+                case Stack(definitions=layers):
+                    for layer in dict.fromkeys(layers):
+                        yield from self._sizes_given(layer)
+
+    def _sizes_given(self, definition: Definition) -> Iterator[str]:
+        if leaf_module(definition) is not None:
+            return _names(size for _, param in definition.params() for size in param.shape)
+        return _names(self.classes.sizes(definition).values())
 
     def _part(self, part: Part) -> list[str]:
         head = f"self.{attribute(part.name)} = "
@@ -105,7 +172,11 @@ class ClassWriter:
         leaf = leaf_module(definition)
         if leaf is not None:
             return leaf
-        return f"{self.names[id(definition)]}({entry if self.takes_layer(definition) else ''})"
+        sizes = self.classes.sizes(definition)
+        named = [f"{name}={size}" if len(sizes) > 2 else str(size) for name, size in sizes.items()]
+        if self.takes_layer(definition):
+            named.append(f"layer={entry}" if len(sizes) > 2 else entry)
+        return f"{self.classes.name(definition)}({', '.join(named)})"
 
     def _layers(self, name: str, layers: tuple[Definition, ...]) -> str:
         start, steps = self._entry(name), {self.slots.count(layer) for layer in layers}
@@ -142,13 +213,24 @@ class ClassWriter:
 
     # ---- methods ---------------------------------------------------------------------------------
 
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the sizes that the constructor may take."""
+        return tuple(next(iter(self.family.sizes.values()))) if self.family else ()
+
     def method(self, name: str) -> list[str]:
         """The lines of a method."""
         graph = self.definition.methods[name]
         writer = MethodWriter(
-            self.definition, name, self.slots, self.helpers, self.reserved, self.epilogue(name)
+            self.definition,
+            name,
+            self.slots,
+            self.classes.families,
+            self.helpers,
+            self.reserved,
+            self.epilogue(name),
         )
-        body = writer.write()
+        body = writer.write(self.arguments())
+        self.sizes |= writer.own_sizes
         cached = self.slots.is_cached(self.definition, name)
         if cached:
             self.helpers.add("KVCache")
@@ -189,6 +271,10 @@ class ClassWriter:
         outputs = ", ".join(shape_text(graph.type_of(value)) for _, value in graph.outputs)
         shapes = f"Shapes: {inputs} -> {outputs}."
         return f"{graph.doc.strip()}\n\n{shapes}" if graph.doc else shapes
+
+
+def _names(sizes: Iterable[Dim]) -> Iterator[str]:
+    return (name for size in sizes for name in size.symbols())
 
 
 def attribute_method(name: str) -> str:

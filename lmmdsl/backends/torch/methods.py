@@ -5,6 +5,9 @@ inside the one expression that reads it, as far as the line holds it. Each state
 shape of its value.
 """
 
+from collections.abc import Collection
+
+from lmmdsl.backends.torch.families import Families
 from lmmdsl.backends.torch.layout import WIDTH, atomic, statement, tidy
 from lmmdsl.backends.torch.locals import Locals
 from lmmdsl.backends.torch.names import attribute, reach, safe
@@ -44,6 +47,7 @@ class MethodWriter(Locals):
         definition: Definition,
         method: str,
         slots: Slots,
+        families: Families,
         helpers: set[str],
         reserved: frozenset[str],
         epilogue: tuple[str, ...] = (),
@@ -54,6 +58,7 @@ class MethodWriter(Locals):
             definition: the block.
             method: which of its methods.
             slots: the cache entries of the program.
+            families: which definitions share a class.
             helpers: gets the names of the runtime functions that the body calls.
             reserved: names that no local variable may hide.
             epilogue: statements between the last value and the return.
@@ -62,9 +67,11 @@ class MethodWriter(Locals):
         self.definition = definition
         self.method = method
         self.slots = slots
+        self.families = families
         self.helpers = helpers
         self.lines: list[str] = []
         self.sizes: dict[str, str] = {}
+        self.own_sizes: set[str] = set()  # attributes of the module that the body reads
         self.position = 0  # the statement that is being written
 
     # ---- expressions -----------------------------------------------------------------------------
@@ -86,8 +93,11 @@ class MethodWriter(Locals):
             case Apply(op=op):
                 arguments = [atomic(argument) for argument in self.arguments(node)]
                 return tidy(op.torch(_Emitter(self, index), *arguments))
-            case Call(method=method, definition=definition):
-                arguments = self.arguments(node, cached=self.slots.is_cached(definition, method))
+            case Call(method=method, definition=callee):
+                arguments = self.arguments(node, cached=self.slots.is_cached(callee, method))
+                short = self.families.is_short(callee, method, len(node.inputs))
+                if short and arguments[-1:] == ["cache"]:
+                    arguments[-1] = "cache=cache"
                 return f"{_bound(node.payload)}({', '.join(arguments)})"
             case Route(one=one, other=other):
                 self.helpers.add("routed")
@@ -113,6 +123,10 @@ class MethodWriter(Locals):
     def size(self, size: Dim) -> str:
         """The expression for a size."""
         for symbol in sorted(size.symbols()):
+            if symbol in self.attributes:
+                self.own_sizes.add(symbol)
+                self.sizes[symbol] = f"self.{symbol}"
+                continue
             if symbol not in self.sizes:
                 self.sizes[symbol] = self._symbol(symbol)
             self._need(self.pinned[symbol])
@@ -165,8 +179,9 @@ class MethodWriter(Locals):
 
     # ---- statements ------------------------------------------------------------------------------
 
-    def write(self) -> list[str]:
-        """The lines of the body."""
+    def write(self, attributes: Collection[str] = ()) -> list[str]:
+        """The lines of the body; `attributes` are symbols of sizes that the module itself knows."""
+        self.attributes = attributes
         # Sizes name the values that tell them; a second pass knows all of those from the start.
         for _ in range(4):
             known = dict(self.pinned), dict(self.needed)

@@ -24,37 +24,65 @@ _MODULE_ATTRIBUTES = frozenset({"layer", "facts", *dir(nn.Module()), *dir(Answer
 NOUNS = {
     "add": "total",
     "arange": "places",
+    "argmax": "best",
     "attend": "attended",
+    "avg_pool2d": "pooled",
     "cast": "number",
     "concat": "joined",
+    "conv2d": "convolved",
     "cumsum": "counted",
     "div": "ratio",
     "embed": "rows",
     "equal": "same",
+    "exp": "grown",
     "expand": "spread",
     "floor_div": "quotient",
+    "full": "filled",
     "gather": "picked",
+    "gelu": "active",
     "greater": "above",
     "greater_equal": "reached",
+    "grid_sample": "sampled",
     "index_select": "picked",
+    "layer_norm": "normed",
     "less": "below",
     "less_equal": "within",
     "linear": "projected",
     "logical_and": "both",
+    "logical_not": "others",
     "logical_or": "either",
+    "matmul": "product",
     "max": "largest",
+    "max_pool2d": "pooled",
     "mean": "mean",
     "mul": "product",
+    "normalize": "normed",
+    "pad": "padded",
     "position_bucket": "bucket",
+    "quick_gelu": "active",
     "rearrange": "arranged",
+    "relu": "active",
     "remainder": "rest",
+    "resize2d": "resized",
+    "rms_norm": "normed",
     "rotate": "rotated",
+    "rsqrt": "scale",
     "select": "selected",
+    "sigmoid": "active",
+    "silu": "active",
+    "slice": "taken",
     "softmax": "chances",
     "splice": "spliced",
+    "split": "pieces",
+    "sqrt": "root",
+    "square": "squared",
+    "stack": "stacked",
     "sub": "difference",
     "sum": "summed",
+    "tanh": "active",
+    "topk": "top",
     "unsqueeze": "column",
+    "var": "variance",
     "where": "chosen",
 }
 
@@ -99,8 +127,8 @@ def class_names(
 ) -> dict[int, str]:
     """A distinct class name for each definition, by `id`.
 
-    It is the name of the block; a block that is bound in several ways takes the model's part in
-    front (`VisionMlp`), then a number.
+    It is the name of the block. One that is bound in several ways in different parts of the model
+    takes the part in front (`VisionMlp`); a number tells apart what is left.
     """
     items = tuple(items)
     owners: dict[int, str] = {}
@@ -108,11 +136,13 @@ def class_names(
         if isinstance(part, Instance | Stack):
             for definition in _under(part):
                 owners.setdefault(id(definition), part.name)
-    blocks = [item.block for item in items]
+    users: dict[str, set[str]] = {}
+    for item in items:
+        users.setdefault(item.block, set()).add(owners.get(id(item), ""))
     names: dict[int, str] = {}
     for item in items:
-        alone = blocks.count(item.block) == 1 or item is root
-        stem = item.block if alone else _camel(owners.get(id(item), "")) + item.block
+        shared = len(users[item.block]) > 1 and item is not root
+        stem = _camel(owners.get(id(item), "")) + item.block if shared else item.block
         if stem.startswith("__"):  # inside a class, Python would take it for a private name
             stem = f"Block{stem}"
         names[id(item)] = _free(stem, {*names.values(), *taken, *_TAKEN})

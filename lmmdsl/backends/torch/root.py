@@ -56,16 +56,15 @@ class RootWriter(ClassWriter):
 
     program: Program | None = None
 
-    def write(self) -> list[str]:
-        """The lines of the whole class."""
+    def bases(self) -> str:
+        """The parts of the runtime that the model derives from."""
         bases = []
         if self.generates:
             bases.append(self.generation)
         if self._program.stages:
             bases.append("Stages")
         self.helpers.update(bases)
-        name = self.names[id(self.definition)]
-        return [f"class {name}({', '.join(bases) or 'nn.Module'}):", *self.body()]
+        return ", ".join(bases) or "nn.Module"
 
     @property
     def generation(self) -> str:

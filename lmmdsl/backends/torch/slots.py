@@ -5,6 +5,8 @@ is a number; a block that has one of both gives them the same one, so a decoder 
 counted along the instance tree: a definition's own first, method by method, then those of its parts in order.
 """
 
+from collections.abc import Iterable
+
 from lmmdsl.graph.ir import Apply, Call, Definition, Graph, Instance, Once, Part, Repeat, Stack
 
 Use = tuple[int, int]  # entries in the list of attentions, and in that of what is kept
@@ -71,6 +73,12 @@ class Slots:
         """The first entry of a definition if all its instances have the same one, else None."""
         starts = self._starts.get(definition, {0})
         return next(iter(starts)) if len(starts) == 1 else None
+
+    def unite(self, definitions: Iterable[Definition], others: Iterable[Definition]) -> None:
+        """Definitions that share a class, and others that stand for them, have the first entries of all."""
+        definitions = tuple(definitions)
+        starts = set().union(*(self._starts.get(item, {0}) for item in definitions))
+        self._starts |= dict.fromkeys((*definitions, *others), starts)
 
     def is_cached(self, definition: Definition, method: str) -> bool:
         """Whether a method takes the cache."""

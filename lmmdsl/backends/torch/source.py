@@ -9,7 +9,8 @@ format` would.
 import re
 from collections.abc import Iterator
 
-from lmmdsl.backends.torch.classes import ClassWriter
+from lmmdsl.backends.torch.classes import Classes, ClassWriter
+from lmmdsl.backends.torch.families import Families, Family
 from lmmdsl.backends.torch.layout import docstring
 from lmmdsl.backends.torch.leaves import leaf_module
 from lmmdsl.backends.torch.library import import_lines, names_in, needed, pieces
@@ -47,31 +48,43 @@ def root_of(model: Program | Definition) -> Definition:
 def root_class(model: Program | Definition) -> str:
     """Name of the class of the model."""
     root = root_of(model)
-    return class_names(root, _classed(root), pieces())[id(root)]
+    return _named(root, Families(root))[root]
 
 
-def _classed(root: Definition) -> list[Definition]:
-    return [item for item in distinct(root) if item is root or leaf_module(item) is None]
+def _named(root: Definition, families: Families) -> dict[Family | Definition, str]:
+    """Class names of the families, and that of the model."""
+    firsts = [next(iter(family.sizes)) for family in families.all]
+    names = class_names(root, [*firsts, root], pieces())
+    found: dict[Family | Definition, str] = {root: names[id(root)]}
+    return found | {f: names[id(first)] for f, first in zip(families.all, firsts, strict=True)}
 
 
 def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -> Iterator[str]:
-    slots = Slots(root)
-    items = _classed(root)
-    names = class_names(root, items, pieces())
-    reserved = frozenset(pieces()) | frozenset(names.values())
+    slots, families = Slots(root), Families(root)
+    for family in families.all:
+        same = [item for item, (other, _) in families.stands_for.items() if other is family]
+        slots.unite(family.sizes, [family.pattern, *same])
+    classes = Classes(families, _named(root, families))
+    reserved = frozenset(pieces()) | frozenset(classes.names.values())
     written: dict[str, str] = {}
-    for item in items:
-        if item is root and isinstance(model, Program):
-            kind = ReaderWriter if {"read", "decode"} <= root.methods.keys() else RootWriter
-            writer: ClassWriter = kind(item, names, slots, helpers, reserved, program=model)
-        else:
-            writer = ClassWriter(item, names, slots, helpers, reserved)
-        body = "\n".join(writer.body()) if item is not root else ""
-        if body and body in written:
-            names[id(item)] = written[body]
-            continue
-        written[body] = names[id(item)]
-        yield "\n".join(writer.write())
+    for family in families.all:
+        writer = ClassWriter(family.pattern, classes, slots, helpers, reserved, family)
+        head, *body = writer.write()
+        name = written.setdefault("\n".join(body), classes.names[family])
+        if name == classes.names[family]:
+            classes.takes[name] = writer.takes()
+            yield "\n".join([head, *body])
+        classes.names[family] = name
+    last = (
+        _root_writer(model)(root, classes, slots, helpers, reserved, program=model)
+        if isinstance(model, Program)
+        else ClassWriter(root, classes, slots, helpers, reserved)
+    )
+    yield "\n".join(last.write())
+
+
+def _root_writer(model: Program) -> type[RootWriter]:
+    return ReaderWriter if {"read", "decode"} <= model.root.methods.keys() else RootWriter
 
 
 def _file_doc(model: Program | Definition, root: Definition) -> str:
