@@ -15,6 +15,9 @@ from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
 from lmmdsl.graph.ir import Definition, Graph, Instance
 from lmmdsl.graph.program import Layout, Program, Slot, Stage, Vocab, Weights, flat
+from lmmdsl.passes.count import goes_on
+from lmmdsl.passes.entries import reached_twice
+from lmmdsl.passes.keep import STEP
 from lmmdsl.passes.prune import prune
 from lmmdsl.passes.share import share
 from lmmdsl.sema.arrange import Arrange
@@ -158,6 +161,7 @@ class Analysis:
             block=self.block.name, binding={}, doc=self.block.doc, span=self.block.span, parts=body.parts,
             methods=methods, values=body.values, declared=declared_names(self.block.items),
         )  # fmt: skip
+        self._check_cache(root)
         preprocess = self._preprocess(body)
         self._check_names()
         stages: tuple[Stage, ...] = ()
@@ -262,6 +266,13 @@ class Analysis:
                 if isinstance(declared, ast.InputDecl) and declared.name in asked:
                     llm = f"nothing hands `{declared.name}` down to the LLM"
                     injection.problem(f"{llm}: name a value of the model in the body instead")
+
+    def _check_cache(self, root: Definition) -> None:
+        """One step of decoding comes to every cached attention once (E0801)."""
+        steps = [name for name in root.methods if name == STEP or goes_on(root, name)]
+        for node in filter(None, (reached_twice(root, name) for name in steps)):
+            what = "a part that keeps keys and values and is called twice in one step"
+            self.sink.add(NotInBackend(at=node.span, backend="", what=what))
 
     def _arrange(self, vocab: Vocab, layouts: list[Layout]) -> Arrange:
         """What the LLM is told of its tokens; sections about it need one (E0214)."""
