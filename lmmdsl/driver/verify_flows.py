@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
+from lmmdsl.backends.torch.names import attribute
 from lmmdsl.driver.verify_pair import Array, Comparison, Pair, argument_names, compare, random_value
 from lmmdsl.graph.ir import Graph
 from lmmdsl.passes.count import SEEN, STEP, goes_on, new_tokens
@@ -52,7 +53,7 @@ def _compare_steps(pair: Pair, method: str) -> Iterator[Comparison]:
 
 
 def _torch(pair: Pair, method: str, inputs: Inputs, **cache: object) -> Array:
-    result = getattr(pair.net, method)(*map(torch.from_numpy, inputs.values()), **cache)
+    result = getattr(pair.net, attribute(method))(*map(torch.from_numpy, inputs.values()), **cache)
     first = result[0] if isinstance(result, tuple) else result
     return np.asarray(first)
 

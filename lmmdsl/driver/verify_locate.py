@@ -15,6 +15,7 @@ from lmmdsl.backends.onnx.component import Component, flow_component
 from lmmdsl.backends.onnx.export import embed_weights
 from lmmdsl.backends.onnx.frame import Options
 from lmmdsl.backends.onnx.protos import FLOATS
+from lmmdsl.backends.torch.names import attribute
 from lmmdsl.driver.verify_pair import Array, Pair, argument_names, compare
 
 
@@ -75,7 +76,7 @@ def _run_hooked(
     hooks = [modules[p].register_forward_hook(keep(p)) for p in paths if p in modules]
     names = argument_names(pair.program.root.methods[method])
     arguments = [torch.from_numpy(inputs[name]) if name in inputs else None for name in names]
-    getattr(pair.net, method)(*arguments)
+    getattr(pair.net, attribute(method))(*arguments)
     for hook in hooks:
         hook.remove()
     return found

@@ -345,7 +345,7 @@ class Models(Blocks):
         flow = replace(ctx, graph=None, encoder=None, is_flow=True)
         taken = COMPONENTS if "llm" in self.roles.values() else frozenset()
         for method in methods:
-            if method.name in taken:
+            if method.name in taken or (taken and method.name.startswith("encode_")):
                 ctx.sink.add(ComponentName(at=method.name_span, name=method.name))
             elif method.name in found:
                 first = found[method.name].span

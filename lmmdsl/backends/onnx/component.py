@@ -111,6 +111,9 @@ class MainGraph:
         """Declare a graph output."""
         declared = {item.name for item in self._outputs}
         value = self._renamed.get(value, value)  # one value may be two outputs
+        if value != name and self.scope.makes(name, since=0):  # another value has the name
+            self._renamed[name] = self.scope.fresh(name)
+            self.scope.rename(name, self._renamed[name], since=0)
         if value in declared or not self.scope.makes(value, since=0) or self.scope.is_shared(value):
             value = self.node("Identity", value)
         self.scope.fresh(name)

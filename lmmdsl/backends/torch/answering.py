@@ -51,7 +51,13 @@ class Answer(Continuation):
             self.memory["encoder_attention_mask"] = real
 
     def start(self, pixel_values: Tensor | None, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Feed the start tokens; gives the scores of the first new token `[B, V]`."""
+        """Feed the start tokens; gives the scores of the first new token `[B, V]`.
+
+        Raises:
+            ValueError: there are inputs, but a model that answers takes prompts and images alone.
+        """
+        if inputs:
+            raise ValueError(f"the model takes no {', '.join(inputs)}")
         scores = self.net.step(self.prompts, None, self.cache, self.memory)
         if self.net._compiled_step is not None:
             self.cache.make_static()

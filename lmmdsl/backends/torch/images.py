@@ -48,6 +48,18 @@ def encode_all(
     return rows.view(*(1,) * (each[0].dim() - 2), *rows.shape)
 
 
+def require_together(**inputs: Tensor | None) -> None:
+    """Refuse some of the inputs that belong together without the others.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
+    missing = [name for name, value in inputs.items() if value is None]
+    if missing:
+        given = [name for name in inputs if name not in missing]
+        raise ValueError(f"{', '.join(given)} came without {', '.join(missing)}")
+
+
 def require_axes(images: Tensor, axes: tuple[tuple[int, int], ...], takes: str) -> None:
     """Refuse images `[I, C, H, W]` of sizes that the encoder does not take.
 

@@ -174,8 +174,11 @@ class MethodWriter(Locals):
         return next((reach(path) for path, _ in self.definition.params()), "torch.empty(0)")
 
     def argument(self, value: Value) -> str:
-        """The name of an argument."""
-        return safe(self.graph.name_of(value), self.reserved)
+        """The name of an argument: its own, or near it where Python or another argument has that."""
+        names: dict[Value, str] = {}
+        for given in self.graph.inputs:
+            names[given] = safe(self.graph.name_of(given), {*self.reserved, *names.values()})
+        return names[value]
 
     # ---- statements ------------------------------------------------------------------------------
 
@@ -199,7 +202,8 @@ class MethodWriter(Locals):
     def _node(self, index: int) -> None:
         node = self.graph.nodes[index]
         if isinstance(node.payload, Input):
-            self.name(Value(index), index)
+            self.bound[Value(index)] = name = self.argument(Value(index))
+            self.holder[name] = Value(index)
         elif isinstance(node.payload, Repeat):
             self._repeat(index, node)
         elif not self.is_inlined(index):

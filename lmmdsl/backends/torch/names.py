@@ -12,13 +12,15 @@ from pathlib import PurePosixPath
 from torch import nn
 
 from lmmdsl.backends.torch.answering import Answering
-from lmmdsl.backends.torch.training import Stages
+from lmmdsl.backends.torch.training import AdaptedStages
 from lmmdsl.graph.ir import Definition, Instance, Stack, distinct
 from lmmdsl.text.source import Span
 
 MODULE_NAMES = frozenset({"torch", "nn", "F", "Tensor", "self", "cache"})
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | MODULE_NAMES
-_MODULE_ATTRIBUTES = frozenset({"layer", "facts", *dir(nn.Module()), *dir(Answering), *dir(Stages)})
+_MODULE_ATTRIBUTES = frozenset(
+    {"layer", "facts", *dir(nn.Module()), *dir(Answering), *dir(AdaptedStages)}
+)
 
 # What a value is called when the spec gives it no name, by the operation that makes it.
 NOUNS = {

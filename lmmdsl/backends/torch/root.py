@@ -62,7 +62,8 @@ class RootWriter(ClassWriter):
         if self.generates:
             bases.append(self.generation)
         if self._program.stages:
-            bases.append("Stages")
+            adapted = any(stage.lora for stage in self._program.stages)
+            bases.append("AdaptedStages" if adapted else "Stages")
         self.helpers.update(bases)
         return ", ".join(bases) or "nn.Module"
 
@@ -297,15 +298,14 @@ class RootWriter(ClassWriter):
     def _further_rows(self, name: str) -> list[str]:
         """A further visual value, where its inputs are given."""
         graph = self.definition.methods[f"encode_{name}"]
-        own = [n for v in graph.inputs if (n := graph.name_of(v)) in self._further]
-        given = [
-            f"{graph.name_of(v)}.to(self.dtype)"
-            if graph.type_of(v).dtype is DType.FLOAT
-            else graph.name_of(v)
-            for v in graph.inputs
-        ]
-        call = f"self.encode_{name}({', '.join(given)})"
+        kinds = {graph.name_of(value): graph.type_of(value).dtype for value in graph.inputs}
+        own = [item for item in kinds if item in self._further]
         lines = [f"        {name} = None", f"        if {own[0]} is not None:"]
+        if len(kinds) > 1:
+            self.helpers.add("require_together")
+            lines.append(f"            require_together({', '.join(f'{k}={k}' for k in kinds)})")
+        given = [f"{k}.to(self.dtype)" if kinds[k] is DType.FLOAT else k for k in kinds]
+        call = f"self.encode_{name}({', '.join(given)})"
         lines += statement(f"{name} = ", call, self._result(f"encode_{name}"), indent=12)
         spans = _images(self._program.layouts)
         token = next(span.token.id for span in spans if span.value == name)

@@ -3,7 +3,7 @@
 The emitter copies this into the file of a model that declares stages.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -14,23 +14,15 @@ from torch import Tensor, nn
 class Stages(nn.Module):
     """Training in stages.
 
-    `STAGES` names the parts that learn in each, `ADAPTERS` the linear layers that get low-rank
-    adapters, with rank and alpha; everything else is frozen. `*` stands for every layer.
+    `STAGES` names the parts that learn in each; everything else is frozen. `*` stands for every
+    layer.
     """
 
     STAGES: ClassVar[dict[str, tuple[str, ...]]]
-    ADAPTERS: ClassVar[dict[str, tuple[tuple[str, int, float], ...]]] = {}
 
     def set_stage(self, name: str) -> int:
-        """Freeze everything except what a stage trains; gives the number of values that learn.
-
-        Adapters are added the first time that a stage needs them: load the weights before.
-        """
+        """Freeze everything except what a stage trains; gives the number of values that learn."""
         self._check_stage(name)
-        for part, rank, alpha in self.ADAPTERS.get(name, ()):
-            for path, module in list(self.named_modules()):
-                if type(module) is nn.Linear and is_within(path, part):
-                    add_adapter(module, rank, alpha)
         self.requires_grad_(False)
         learning = self.stage_parameters(name).values()
         for parameter in learning:
@@ -69,15 +61,38 @@ class Stages(nn.Module):
     def _owner(self, stage: str, path: str) -> str:
         """The part of a stage that a parameter learns with, or ""."""
         self._check_stage(stage)
-        adapted = path.rpartition(".")[2].startswith("lora_")
-        parts: Iterable[str] = self.STAGES[stage]
-        if adapted:
-            parts = [part for part, _, _ in self.ADAPTERS.get(stage, ())]
-        return next((part for part in parts if is_within(path, part)), "")
+        return next((part for part in self.STAGES[stage] if is_within(path, part)), "")
 
     def _check_stage(self, name: str) -> None:
         if name not in self.STAGES:
             raise ValueError(f"no stage {name!r}, only {', '.join(map(repr, self.STAGES))}")
+
+
+class AdaptedStages(Stages):
+    """Training in stages of which some learn low-rank adapters.
+
+    `ADAPTERS` names the linear layers that get one in a stage, with rank and alpha.
+    """
+
+    ADAPTERS: ClassVar[dict[str, tuple[tuple[str, int, float], ...]]]
+
+    def set_stage(self, name: str) -> int:
+        """Freeze everything except what a stage trains; gives the number of values that learn.
+
+        Adapters are added the first time that a stage needs them: load the weights before.
+        """
+        self._check_stage(name)
+        for part, rank, alpha in self.ADAPTERS.get(name, ()):
+            for path, module in list(self.named_modules()):
+                if type(module) is nn.Linear and is_within(path, part):
+                    add_adapter(module, rank, alpha)
+        return super().set_stage(name)
+
+    def _owner(self, stage: str, path: str) -> str:
+        if not path.rpartition(".")[2].startswith("lora_"):
+            return super()._owner(stage, path)
+        parts = (part for part, _, _ in self.ADAPTERS.get(stage, ()))
+        return next((part for part in parts if is_within(path, part)), "")
 
 
 class AdaptedLinear(nn.Linear):

@@ -101,8 +101,8 @@ class FactMissing(Located):
 class ComponentName(Located):
     """A model with an LLM has components that follow from its layout, and a flow takes the name of one.
 
-    They are `encode`, `embed`, `read`, `arrange`, `decode` and `logits`, whether a model has all of them or not: what
-    runs a model finds them by these names.
+    They are `encode` (with `encode_` and a name for further visual values), `embed`, `read`, `arrange`, `decode` and
+    `logits`, whether a model has all of them or not: what runs a model finds them by these names.
 
     Wrong:
         flow encode(pixels: [B, 3, 224, 224]) -> [B, 257, 1024] { return vision(pixels) }
