@@ -22,6 +22,7 @@ from lmmdsl.graph.ir import (
     Repeat,
     Value,
 )
+from lmmdsl.graph.names import camel
 from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.builder import GraphBuilder
@@ -318,8 +319,3 @@ def names_in(items: object) -> Iterator[str]:
 def snake(name: str) -> str:
     """`GatedMlp` to `gated_mlp`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def camel(name: str) -> str:
-    """`gated_mlp` to `GatedMlp`."""
-    return "".join(piece.title() for piece in name.split("_"))

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from lmmdsl.backends.onnx.frame import Frame, Options
-from lmmdsl.backends.onnx.names import place, slashed
+from lmmdsl.backends.onnx.names import slashed
 from lmmdsl.backends.onnx.protos import NUMPY, element_type
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Graph, Node
+from lmmdsl.graph.names import place
 from lmmdsl.passes.count import is_cached
 from lmmdsl.types.tensor import DType, TensorType
 

@@ -25,7 +25,7 @@ from lmmdsl.backends.onnx.frame import (
     open_ranks,
     signature,
 )
-from lmmdsl.backends.onnx.names import definition_names, place, slashed
+from lmmdsl.backends.onnx.names import slashed
 from lmmdsl.backends.onnx.protos import NUMPY, add_notes, element_type
 from lmmdsl.backends.onnx.router import Router, Rows
 from lmmdsl.backends.onnx.scope import OnnxError, Scope
@@ -45,7 +45,9 @@ from lmmdsl.graph.ir import (
     Size,
     Stack,
     Value,
+    distinct,
 )
+from lmmdsl.graph.names import definition_names, place
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import TensorType
 
@@ -97,7 +99,7 @@ class Walker:
         self.taps: list[Tap] = []
         self.uses = Uses()
         self.options = options
-        self._names = definition_names(root)
+        self._names = definition_names(root, distinct(root))
 
     def run(self, frame: Frame, method: str, arguments: Sequence[str | None]) -> Names:
         """Write a method into the frame's scope; gives the names of its results."""
@@ -280,7 +282,7 @@ class Walker:
         return proto
 
     def _function_name(self, callee: Callee) -> str:
-        name = self._names[id(callee.definition)]
+        name = self._names[callee.definition]
         if callee.method != "forward":
             name += f"_{callee.method}"
         taken = {function.name for function in self.functions.values()}

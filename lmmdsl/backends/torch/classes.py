@@ -8,10 +8,11 @@ from lmmdsl.backends.torch.families import Families, Family
 from lmmdsl.backends.torch.layout import docstring, statement
 from lmmdsl.backends.torch.leaves import leaf_module
 from lmmdsl.backends.torch.methods import MethodWriter, shape_text
-from lmmdsl.backends.torch.names import attribute, place
+from lmmdsl.backends.torch.names import attribute
 from lmmdsl.backends.torch.slots import Slots
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Graph, Instance, Param, Part, Stack
+from lmmdsl.graph.names import place
 
 _INITIAL = {
     "normal": "torch.randn({shape}) * 0.02",

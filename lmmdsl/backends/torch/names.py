@@ -1,4 +1,4 @@
-"""Names in emitted files: classes, attributes, local variables, source places.
+"""Names in emitted files: classes, attributes, local variables.
 
 Everything that a spec names passes through here, so that it is a Python identifier and hides
 nothing.
@@ -7,14 +7,13 @@ nothing.
 import builtins
 import keyword
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from torch import nn
 
 from lmmdsl.backends.torch.answering import Answering
 from lmmdsl.backends.torch.training import AdaptedStages
-from lmmdsl.graph.ir import Definition, Instance, Stack, distinct
-from lmmdsl.text.source import Span
+from lmmdsl.graph.ir import Definition
+from lmmdsl.graph.names import definition_names
 
 MODULE_NAMES = frozenset({"torch", "nn", "F", "Tensor", "self", "cache"})
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | MODULE_NAMES
@@ -113,57 +112,10 @@ def reach(path: str) -> str:
     return "self" + "".join(steps)
 
 
-def place(span: Span) -> str:
-    """`file.lmm:line` without the folders of this machine (library files keep their own)."""
-    return f"{file_name(span.file.name)}:{span.line}"
-
-
-def file_name(name: str) -> str:
-    """A spec's file without the folders of this machine (library files keep their own)."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return "/".join(parts[parts.index("std") :] if "std" in parts else parts[-1:])
-
-
 def class_names(
     root: Definition, items: Iterable[Definition], taken: Iterable[str]
-) -> dict[int, str]:
-    """A distinct class name for each definition, by `id`.
-
-    It is the name of the block. One that is bound in several ways in different parts of the model
-    takes the part in front (`VisionMlp`); a number tells apart what is left.
-    """
-    items = tuple(items)
-    owners: dict[int, str] = {}
-    for part in root.parts.values():
-        if isinstance(part, Instance | Stack):
-            for definition in _under(part):
-                owners.setdefault(id(definition), part.name)
-    users: dict[str, set[str]] = {}
-    for item in items:
-        users.setdefault(item.block, set()).add(owners.get(id(item), ""))
-    names: dict[int, str] = {}
-    for item in items:
-        shared = len(users[item.block]) > 1 and item is not root
-        stem = _camel(owners.get(id(item), "")) + item.block if shared else item.block
-        if stem.startswith("__"):  # inside a class, Python would take it for a private name
-            stem = f"Block{stem}"
-        names[id(item)] = _free(stem, {*names.values(), *taken, *_TAKEN})
-    return names
-
-
-def _under(part: Instance | Stack) -> tuple[Definition, ...]:
-    tops = (
-        (part.definition,) if isinstance(part, Instance) else tuple(dict.fromkeys(part.definitions))
-    )
-    return tuple(item for top in tops for item in distinct(top))
-
-
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
-def _free(stem: str, taken: set[str]) -> str:
-    name, number = stem, 2
-    while name in taken:
-        name, number = f"{stem}{number}", number + 1
-    return name
+) -> dict[Definition, str]:
+    """A distinct class name for each definition that hides nothing."""
+    names = definition_names(root, items, {*taken, *_TAKEN})
+    # Inside a class, Python takes a name with two underscores in front for a private one.
+    return {item: f"Block{name}" if name.startswith("__") else name for item, name in names.items()}

@@ -14,11 +14,12 @@ from lmmdsl.backends.torch.families import Families, Family
 from lmmdsl.backends.torch.layout import docstring
 from lmmdsl.backends.torch.leaves import leaf_module
 from lmmdsl.backends.torch.library import import_lines, names_in, needed, pieces
-from lmmdsl.backends.torch.names import class_names, file_name
+from lmmdsl.backends.torch.names import class_names
 from lmmdsl.backends.torch.reader import ReaderWriter
 from lmmdsl.backends.torch.root import RootWriter
 from lmmdsl.backends.torch.slots import Slots
 from lmmdsl.graph.ir import Definition, distinct
+from lmmdsl.graph.names import file_name
 from lmmdsl.graph.program import Program
 from lmmdsl.version import __version__
 
@@ -55,8 +56,8 @@ def _named(root: Definition, families: Families) -> dict[Family | Definition, st
     """Class names of the families, and that of the model."""
     firsts = [next(iter(family.sizes)) for family in families.all]
     names = class_names(root, [*firsts, root], pieces())
-    found: dict[Family | Definition, str] = {root: names[id(root)]}
-    return found | {f: names[id(first)] for f, first in zip(families.all, firsts, strict=True)}
+    found: dict[Family | Definition, str] = {root: names[root]}
+    return found | {f: names[first] for f, first in zip(families.all, firsts, strict=True)}
 
 
 def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -> Iterator[str]:
