@@ -95,6 +95,10 @@ def _text(node: ast.expr) -> str:
             return f"({inner}).{name}" if inner.isdigit() else f"{inner}.{name}"
         case ast.Call(func=func):
             return f"{show(func, _ATOM)}({', '.join(_arguments(node))})"
+        case ast.Subscript(value=ast.Subscript(value=value, slice=first), slice=second) if (
+            both := _both(first, second)
+        ):
+            return f"{show(value, _ATOM)}[{_index(both)}]"
         case ast.Subscript(value=value, slice=index):
             return f"{show(value, _ATOM)}[{_index(index)}]"
         case ast.BinOp():
@@ -162,6 +166,16 @@ def _index(node: ast.expr) -> str:
             return (text + (colon + show(step) if step else "")).strip()
         case _:
             return show(node)
+
+
+def _both(first: ast.expr, second: ast.expr) -> ast.expr | None:
+    """The one index that does what two in a row do, where the second takes other axes than the first."""
+    early, late = (i.elts if isinstance(i, ast.Tuple) else [i] for i in (first, second))
+    whole = [isinstance(i, ast.Slice) and not (i.lower or i.upper or i.step) for i in late]
+    slices = all(isinstance(item, ast.Slice) for item in early)
+    if not slices or len(late) <= len(early) or not all(whole[: len(early)]):
+        return None
+    return ast.Tuple([*early, *late[len(early) :]], ast.Load())
 
 
 def statement(head: str, text: str, comment: str = "", *, indent: int) -> list[str]:

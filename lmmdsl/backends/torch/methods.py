@@ -94,7 +94,7 @@ class MethodWriter(Locals):
                 arguments = [atomic(argument) for argument in self.arguments(node)]
                 return tidy(op.torch(_Emitter(self, index), *arguments))
             case Call(method=method, definition=callee):
-                arguments = self.arguments(node, cached=self.slots.is_cached(callee, method))
+                arguments = self.arguments(node, cached=self._hands_on(callee, method))
                 short = self.families.is_short(callee, method, len(node.inputs))
                 if short and arguments[-1:] == ["cache"]:
                     arguments[-1] = "cache=cache"
@@ -119,6 +119,11 @@ class MethodWriter(Locals):
             found.pop()
         whole = len(found) == len(node.inputs)
         return [*found, "cache" if whole else "cache=cache"] if cached else found
+
+    def _hands_on(self, callee: Definition, method: str) -> bool:
+        """Whether a method of a part is given the cache that this method has."""
+        has_cache = self.slots.is_cached(self.definition, self.method)
+        return has_cache and self.slots.is_cached(callee, method)
 
     def size(self, size: Dim) -> str:
         """The expression for a size."""
@@ -276,9 +281,8 @@ class MethodWriter(Locals):
         first = node.inputs[0]
         assert first is not None
         state = self._state(first, index, node)
-        cached = any(
-            self.slots.is_cached(d, payload.method) for d in dict.fromkeys(payload.definitions)
-        )
+        layers = dict.fromkeys(payload.definitions)
+        cached = any(self._hands_on(layer, payload.method) for layer in layers)
         arguments = self.arguments(node, cached=cached)
         method = "" if payload.method == "forward" else f".{attribute(payload.method)}"
         target = safe("layer", {*self.holder, *self.reserved})

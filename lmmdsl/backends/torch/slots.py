@@ -15,10 +15,11 @@ Use = tuple[int, int]  # entries in the list of attentions, and in that of what 
 class Slots:
     """Cache entries of a program."""
 
-    def __init__(self, root: Definition) -> None:
+    def __init__(self, root: Definition, whole: Iterable[str] = ()) -> None:
+        """Count the entries; methods of the root that run as a `whole` take no cache."""
         self._uses: dict[Definition, Use] = {}
         self._offsets: dict[Definition, dict[str, int]] = {}
-        self._cached: dict[tuple[Definition, str], bool] = {}
+        self._cached = {(root, method): False for method in whole}
         self._starts: dict[Definition, set[int]] = {}
         self._collect(root, 0)
 

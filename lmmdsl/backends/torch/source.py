@@ -21,6 +21,8 @@ from lmmdsl.backends.torch.slots import Slots
 from lmmdsl.graph.ir import Definition, distinct
 from lmmdsl.graph.names import file_name
 from lmmdsl.graph.program import Program
+from lmmdsl.passes.count import goes_on
+from lmmdsl.passes.keep import STEP
 from lmmdsl.version import __version__
 
 _AXES = re.compile(r"\bAxes:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
@@ -61,7 +63,7 @@ def _named(root: Definition, families: Families) -> dict[Family | Definition, st
 
 
 def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -> Iterator[str]:
-    slots, families = Slots(root), Families(root)
+    slots, families = Slots(root, _whole(model)), Families(root)
     for family in families.all:
         same = [item for item, (other, _) in families.stands_for.items() if other is family]
         slots.unite(family.sizes, [family.pattern, *same])
@@ -82,6 +84,13 @@ def _classes(model: Program | Definition, root: Definition, helpers: set[str]) -
         else ClassWriter(root, classes, slots, helpers, reserved)
     )
     yield "\n".join(last.write())
+
+
+def _whole(model: Program | Definition) -> list[str]:
+    """Methods of a model that do not go on step by step."""
+    if not isinstance(model, Program):
+        return []
+    return [name for name in model.root.methods if name != STEP and not goes_on(model.root, name)]
 
 
 def _root_writer(model: Program) -> type[RootWriter]:

@@ -82,3 +82,18 @@ def test_docstring_with_a_long_first_sentence_splits_at_the_clause():
 
     assert lines[1] == ""
     assert lines[0].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x[:1][:, :2]", "x[:1, :2]"),
+        ("x[:1][:, 3]", "x[:1, 3]"),
+        ("x[:, 1:][:, :, 0]", "x[:, 1:, 0]"),
+        ("x[0][:, :2]", "x[0][:, :2]"),
+        ("x[:1][:2]", "x[:1][:2]"),
+        ("x[mask][:, 0]", "x[mask][:, 0]"),
+    ],
+)
+def test_indices_of_other_axes_are_one(text, shown):
+    assert tidy(text) == shown
