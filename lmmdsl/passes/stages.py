@@ -33,7 +33,7 @@ class PartTraining:
 def count_stage(program: Program, stage: Stage) -> tuple[PartTraining, ...]:
     """Parameters that a stage trains, per part in source order."""
     counts = Parameters(program.root)
-    paths = _outermost(stage.train)
+    paths = outermost(stage.train)
     return tuple(_count_part(program.root, name, paths, stage, counts) for name in ordered(program))
 
 
@@ -50,16 +50,18 @@ def _count_part(
     trained = sum((counts.of_path(root, path) for path in inside), Amount()).learned
     adapters = sum(_adapters(root, rule, name) for rule in stage.lora)
     used = counts.of_path(root, name).learned
-    return PartTraining(name, _state(used, trained, adapters), used, trained, adapters)
+    return PartTraining(name, state_of(used, trained, adapters), used, trained, adapters)
 
 
-def _state(used: int, trained: int, adapters: int) -> str:
+def state_of(used: int, trained: int, adapters: int) -> str:
+    """The state of what has so many parameters, of which some are trained, or get adapters beside them."""
     if trained:
         return "trained" if trained == used else "partly"
     return "adapters" if adapters else "frozen"
 
 
-def _outermost(paths: tuple[str, ...]) -> tuple[str, ...]:
+def outermost(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths that are not below others."""
     known = set(paths)
     return tuple(path for path in dict.fromkeys(paths) if not known & set(_above(path)))
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lmmdsl.backends.dot.figure import Box, Line
+from lmmdsl.backends.dot.inside import Inside
 from lmmdsl.backends.dot.style import STATE_WORDS
-from lmmdsl.backends.dot.words import lines_of, sizes_of, woven_lines
+from lmmdsl.backends.dot.words import sizes_of
 from lmmdsl.graph.ir import Call, Definition, Instance, Part, Repeat, Stack
 from lmmdsl.graph.program import Program, Stage
 from lmmdsl.passes.count import Caches, Parameters
@@ -27,7 +28,7 @@ class Cards:
         self.program = program
         self.used = Parameters(program.root)
         self.training = {part.part: part for part in count_stage(program, stage)} if stage else {}
-        self._full = Parameters(program.full)
+        self._inside = Inside(program, stage, self.used)
         self._roles = {role.part: role.kind for role in program.roles}
         self._stages = {} if stage else _stages(program)
 
@@ -38,8 +39,7 @@ class Cards:
         subtitle = ""
         if isinstance(declared, Instance) and isinstance(used, Instance):
             subtitle = sizes_of(declared.definition)
-            lines = lines_of(declared.definition, used.definition, self._full)
-            lines += woven_lines(self.program, part)
+            lines = self._inside.lines(part, declared.definition, used.definition)
         elif isinstance(declared, Stack):
             subtitle = f"{len(declared.definitions)} × {declared.definitions[0].block}"
         training = self.training.get(part)
@@ -80,7 +80,8 @@ class Cards:
         lines: tuple[Line, ...] = ()
         declared = full.definition.parts[main.name]
         if isinstance(main, Instance) and isinstance(declared, Instance):
-            lines = lines_of(declared.definition, main.definition, self._full)
+            path = f"{part}.{main.name}"
+            lines = self._inside.lines(path, declared.definition, main.definition)
         known = {item.name: full.definition.parts[item.name] for item in others}
         rest = replace(full.definition, parts=known)
         live = replace(full.definition, parts={item.name: item for item in others})
@@ -90,7 +91,7 @@ class Cards:
             title=f"{part}.{main.name}",
             subtitle=sizes_of(declared.definition) if isinstance(declared, Instance) else "",
             value=short(total),
-            lines=lines + lines_of(rest, live, self._full),
+            lines=lines + self._inside.lines(part, rest, live),
             note=note,
         )
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row inside a box: `count` times `text`, with a `value` at the right; muted where it is not used."""
+    """One row inside a box: `count` times `text`, with a `value` at the right; muted where it is not used.
+
+    `inside` are rows within it, such as what an injection adds; without a `tone` it has that of the box.
+    """
 
     text: str
     value: str = ""
     count: str = ""
     is_muted: bool = False
+    tone: str = ""
+    inside: "tuple[Line, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,17 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Who sees whom: `rows[i][j]` says how token i sees token j (`yes`, `no`, `never`)."""
+    """Who sees whom: `rows[i][j]` says how token i sees token j (`yes`, `no`, `never`; `gap` between columns).
+
+    `more` are the kinds of columns behind those of the tokens.
+    """
 
     id: str
     title: str
     labels: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    more: tuple[str, ...] = ()
 
 
 Item = Box | Strip | Grid

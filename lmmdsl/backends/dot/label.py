@@ -73,22 +73,36 @@ def _card(item: Box) -> str:
 
 
 def _lines(item: Box) -> str:
-    color = tone(item.tone).line
-    cells = [_cell(_line(line, color)) for line in item.lines]
+    cells = [_cell(_line(line, item.tone)) for line in item.lines]
     rows = [_row(*cells)] if item.kind == "wide" else [_row(cell) for cell in cells]
     return _table(rows, 'BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="0"')
 
 
-def _line(line: Line, color: str) -> str:
+def _line(line: Line, host: str) -> str:
     ink = MUTED if line.is_muted else INK
     cells = [_cell(words(line.count, 15, bold=True, color=ink))] if line.count else []
     cells.append(_cell(words(line.text, BODY, color=ink), 'ALIGN="LEFT"'))
     if line.value:
         cells.append(_cell(words(line.value, SMALL, color=MUTED), 'ALIGN="RIGHT"'))
-    style = f'STYLE="ROUNDED{",DASHED" if line.is_muted else ""}" COLOR="{MUTED if line.is_muted else color}"'
-    fill = "" if line.is_muted else ' BGCOLOR="#ffffff"'
-    border = f'BORDER="1" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3" {style}{fill}'
-    return _table([_row(*cells)], border)
+    if not line.inside:
+        return _table([_row(*cells)], _outline(line, host))
+    own = _table([_row(*cells)], 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="0"')
+    rows = [
+        _row(_cell(own)),
+        *(_row(_cell(_line(item, line.tone or host))) for item in line.inside),
+    ]
+    return _table(rows, _outline(line, host))
+
+
+def _outline(line: Line, host: str) -> str:
+    """A rounded border: of the line's own state, else of its card."""
+    colors = tone(line.tone or host)
+    edge = MUTED if line.is_muted else colors.line
+    fill = colors.fill if line.tone else PAPER
+    dashed = ",DASHED" if line.is_muted or (line.tone and colors.dashed) else ""
+    paint = "" if line.is_muted else f' BGCOLOR="{fill}"'
+    style = f'STYLE="ROUNDED{dashed}" COLOR="{edge}"{paint}'
+    return f'BORDER="1" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3" {style}'
 
 
 def strip(item: Strip) -> str:
@@ -126,9 +140,9 @@ def _cell_note(note: str) -> str:
 
 def grid(item: Grid) -> str:
     """The label of a visibility matrix."""
-    width = f'COLSPAN="{len(item.rows) + 1}" ALIGN="LEFT" BORDER="0"'
+    kinds = [*(kind for kind, _ in item.labels), *item.more]
+    width = f'COLSPAN="{len(kinds) + 1}" ALIGN="LEFT" BORDER="0"'
     rows = [_row(_cell(words(item.title, BODY, bold=True), f'{width} CELLPADDING="4"'))]
-    kinds = [kind for kind, _ in item.labels]
     for (_, name), cells in zip(item.labels, item.rows, strict=True):
         label = _cell(words(name, SMALL, mono=True), 'BORDER="0" ALIGN="RIGHT" CELLPADDING="2"')
         rows.append(_row(label, *map(_square, cells, kinds)))
@@ -138,6 +152,8 @@ def grid(item: Grid) -> str:
 
 
 def _square(state: str, kind: str) -> str:
+    if state == "gap":
+        return _cell("", 'BORDER="0" WIDTH="12"')
     seen = SEES_IMAGE if kind == "image" else SEES
     fill = {"yes": seen, "no": PAPER, "never": tone("token").fill}[state]
     return _cell("", f'BGCOLOR="{fill}" WIDTH="16" HEIGHT="16" FIXEDSIZE="TRUE"')

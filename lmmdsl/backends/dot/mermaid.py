@@ -56,7 +56,8 @@ def _node(item: Item) -> str:
 
 def _box(item: Box) -> list[str]:
     head = " ".join(filter(None, (item.title, item.value)))
-    lines = [" ".join(filter(None, (line.count, line.text, line.value))) for line in item.lines]
+    rows = (row for line in item.lines for row in (line, *line.inside))
+    lines = [" ".join(filter(None, (row.count, row.text, row.value))) for row in rows]
     return [text for text in (head, item.subtitle, item.tag, *lines, item.note) if text]
 
 

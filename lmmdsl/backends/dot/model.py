@@ -216,7 +216,10 @@ class _Model:
                 readers = [item for item in self.program.injections if item.values]
                 if method == "encode" and readers:
                     seen = dict.fromkeys(item.seen for item in readers if item.seen)
-                    notes = tuple(f"a token sees the last {token}" for token in seen)
+                    notes = (
+                        f"read by {', '.join(dict.fromkeys(item.what for item in readers))}",
+                        *(f"a token sees the last {token}" for token in seen),
+                    )
                     self._connect(ids[value.node], "llm", graph, value, notes=notes)
                 continue
             target = f"{method}.{name}.out"

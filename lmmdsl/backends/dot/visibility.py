@@ -1,10 +1,12 @@
 """Who sees whom in the LLM: a small matrix over the segments of a layout.
 
 Every segment stands for a few tokens, so that a causal triangle shows inside it. Row i is the token that looks, column
-j the one that is seen.
+j the one that is seen. Where layers look at images themselves, each image has one more column, and segments that repeat
+stand there twice.
 """
 
 from collections.abc import Iterator
+from itertools import accumulate, groupby
 
 from lmmdsl.backends.dot.figure import Grid
 from lmmdsl.graph.ir import Apply, Call, Definition, Node, Repeat
@@ -29,7 +31,8 @@ def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
         if isinstance(node.payload, Apply)
     }
     has_mask = any(len(node.inputs) > MASK and node.inputs[MASK] for node in found)
-    labels = _labels(ledger.entries)
+    looks = next((item for item in program.injections if item.seen), None)
+    labels = _labels(tuple(_twice(ledger.entries)) if looks else ledger.entries)
     if len(causal) != 1 or has_mask or len(labels) > MAX_TOKENS:
         return None
     front = _front(program, ledger)
@@ -48,9 +51,36 @@ def make_grid(program: Program, ledger: Ledger, name: str) -> Grid | None:
     order = "each sees itself and those before" if is_causal else "each sees all the others"
     if front:
         order += f"\nthose before {program.prefix} see each other"
-    return Grid(
-        name, "who sees whom", labels, rows, order + ("\npadding is hidden" if padding else "")
+    if padding:
+        order += "\npadding is hidden"
+    images: tuple[str, ...] = ()
+    if looks:
+        rows, images = _with_images(rows, labels, looks.seen, padding)
+        order += f"\nright: in {looks.what}, the last {looks.seen}"
+    return Grid(name, "who sees whom", labels, rows, order, images)
+
+
+def _twice(entries: tuple[Entry, ...]) -> Iterator[Entry]:
+    """What repeats, two times."""
+    for is_repeated, run in groupby(entries, lambda entry: entry.is_repeated):
+        yield from tuple(run) * (2 if is_repeated else 1)
+
+
+def _with_images(
+    rows: tuple[tuple[str, ...], ...], labels: tuple[tuple[str, str], ...], token: str, padding: int
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """The rows with a column for each image behind them, and the kinds of these columns."""
+    seen = list(accumulate(name == token for _, name in labels))  # images so far
+    columns = tuple(
+        ("gap", *("never" if i < padding else _one(k == seen[i]) for k in range(1, seen[-1] + 1)))
+        for i in range(len(rows))
     )
+    joined = tuple((*row, *more) for row, more in zip(rows, columns, strict=True))
+    return joined, ("gap", *("image",) * seen[-1])
+
+
+def _one(is_seen: bool) -> str:
+    return "yes" if is_seen else "no"
 
 
 def _state(row: int, column: int, padding: int, *, ends: int) -> str:

@@ -2,16 +2,10 @@
 
 from dataclasses import MISSING, fields
 
-from lmmdsl.backends.dot.figure import Line
 from lmmdsl.backends.dot.signs import SIGNS, TIMES
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Apply, Definition, Graph, Instance, Node, Param, Stack, Value
-from lmmdsl.graph.program import Program
-from lmmdsl.passes.count import Parameters
-from lmmdsl.text.amount import short
+from lmmdsl.graph.ir import Apply, Definition, Graph, Node, Value
 from lmmdsl.types.tensor import Axis, DType, TensorType
-
-MAX_LINES = 6
 
 
 def tokens_of(kind: TensorType) -> tuple[str, ...]:
@@ -94,72 +88,6 @@ def _setting(name: str, value: object) -> str:
             return ""
         case _:
             return f"{name} = {value}"
-
-
-def lines_of(declared: Definition, used: Definition, counts: Parameters) -> tuple[Line, ...]:
-    """The inside of a part, repeats folded; what no result needs is muted."""
-    lines: list[Line] = []
-    for part in declared.parts.values():
-        match part:
-            case Instance():
-                lines.append(_instance(part, used, counts))
-            case Stack():
-                lines.extend(_stack(part, used, counts))
-    params = [part.name for part in declared.parts.values() if isinstance(part, Param)]
-    own = [name for name in params if name in used.parts]
-    if own and lines:
-        amount = sum(counts.of_part(declared.parts[name]).total for name in own)
-        lines.insert(0, Line(", ".join(own), short(amount)))
-    idle = [name for name in params if name not in used.parts]
-    lines += [Line(f"{name}: not used", is_muted=True) for name in idle if lines]
-    return tuple(lines[:MAX_LINES]) if len(lines) <= MAX_LINES else _fewer(lines)
-
-
-def woven_lines(program: Program, part: str) -> tuple[Line, ...]:
-    """What injections add below a part, one line each."""
-    found = []
-    for item in program.injections:
-        if item.paths and item.paths[0].partition(".")[0] == part:
-            where = item.selector.partition(".")[2] or item.selector
-            where = f"{where} on {item.token}" if item.token else where
-            count = f"{len(item.paths)} {TIMES}" if len(item.paths) > 1 else ""
-            found.append(Line(f"{item.what} {item.verb} {where}", "", count))
-    return tuple(found)
-
-
-def _fewer(lines: list[Line]) -> tuple[Line, ...]:
-    """Keep stacks and the first of the rest."""
-    room = MAX_LINES - 1 - sum(bool(line.count) for line in lines)
-    kept: list[Line] = []
-    for line in lines:
-        if line.count:
-            kept.append(line)
-        elif room > 0:
-            kept.append(line)
-            room -= 1
-    return (*kept, Line(f"and {len(lines) - len(kept)} more", is_muted=True))
-
-
-def _instance(part: Instance, used: Definition, counts: Parameters) -> Line:
-    if part.name not in used.parts:
-        return Line(f"{part.name}: not used", is_muted=True)
-    return Line(part.name, short(counts.of(part.definition).total))
-
-
-def _stack(part: Stack, used: Definition, counts: Parameters) -> list[Line]:
-    live = used.parts.get(part.name)
-    depth = len(live.definitions) if isinstance(live, Stack) else 0
-    lines = []
-    if depth:
-        layers = part.definitions[:depth]
-        names = " | ".join(dict.fromkeys(layer.block for layer in layers))
-        each = f"{short(counts.of(layers[0]).total)} each" if len(set(layers)) == 1 else ""
-        lines.append(Line(names, each, f"{depth} {TIMES}"))
-    idle = len(part.definitions) - depth
-    if idle:
-        text = "last layer: not used" if idle == 1 else f"last {idle} layers: not used"
-        lines.append(Line(text, is_muted=True))
-    return lines
 
 
 def sizes_of(definition: Definition) -> str:

@@ -321,3 +321,48 @@ def test_stacks_are_never_spelled_out():
 
     assert isinstance(layers, Stack)
     assert draw(program, level="part", part="llm").count("LlamaAttention") == 1
+
+
+def test_what_injections_add_stands_in_the_line_of_its_host():
+    texts = _texts(draw(shipped("flamingo")))
+    host = texts.index("ChinchillaLayer")
+
+    assert texts[host - 1 : host + 5] == [
+        "80 ×", "ChinchillaLayer", "872 M each",
+        "12 ×", "xattn before layers[every 7]", "8.36 B · trained in pretrain",
+    ]  # fmt: skip
+    assert not [text for text in texts if "WithXattn" in text]
+
+
+def test_layers_without_what_injections_add_have_the_size_of_the_plain_model():
+    texts = _texts(draw(shipped("cogvlm")))
+
+    assert texts[texts.index("LlamaLayer") + 1] == "202 M each"  # as in LLaMA-7B
+    assert "6.48 B · trained in pretrain, finetune" in texts
+
+
+def test_parts_of_some_layers_alone_are_named():
+    texts = _texts(draw(shipped("blip2")))
+
+    assert texts[texts.index("TwoStreamLayer") + 1 :][:2] == [
+        "6 ×",
+        "cross, cross_norm in every 2nd",
+    ]
+
+
+def test_a_stage_colours_what_is_trained_inside_a_part():
+    dot = draw(shipped("flamingo"), stage="pretrain")
+    fills = {
+        name: re.findall(r'BGCOLOR="(#\w+)"', dot[: dot.index(f">{name}<")])[-1]
+        for name in ("embedding", "xattn before layers[every 7]")
+    }
+
+    assert fills["embedding"] != fills["xattn before layers[every 7]"]
+
+
+def test_visibility_has_a_column_for_each_image_that_layers_look_at():
+    dot = draw(shipped("flamingo"), level="visibility")
+    rows = [row.count("<TD") for row in re.findall(r"<TR>(.*?)</TR>", dot) if "FIXEDSIZE" in row]
+
+    assert "right: in xattn, the last <image>" in _texts(dot)
+    assert set(rows) == {1 + 13 + 1 + 2}  # a name, tokens with padding, a gap, two images
