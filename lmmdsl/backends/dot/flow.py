@@ -7,6 +7,7 @@ every operation of the definition itself and keeps its parts closed.
 from dataclasses import dataclass, field, replace
 
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame
+from lmmdsl.backends.dot.inside import unwrapped, which
 from lmmdsl.backends.dot.signs import TIMES
 from lmmdsl.backends.dot.words import operation, sizes_of
 from lmmdsl.graph.ir import (
@@ -70,7 +71,8 @@ class _Flow:
     def method(self, name: str, graph: Graph) -> None:
         """Draw one method with boxes for what goes in and comes out."""
         body = _Body(self, graph, f"{name}.", Matched())
-        for value in graph.inputs:
+        read = {*graph.readers(), *(value for _, value in graph.outputs)}
+        for value in (value for value in graph.inputs if value in read):
             self.items.append(_input(f"{name}.{value.node}", graph, value))
             body.ids[value] = f"{name}.{value.node}"
         body.draw()
@@ -154,7 +156,7 @@ class _Body:
                 title = part if method == "forward" else f"{part}.{method}"
                 return self._part(name, title, definition)
             case Repeat(part, _, layers):
-                blocks = " | ".join(dict.fromkeys(layer.block for layer in layers))
+                blocks = " | ".join(dict.fromkeys(unwrapped(layer).block for layer in layers))
                 amount = sum(self.flow.counts.of(layer).total for layer in layers)
                 title = f"{len(layers)} {TIMES} {blocks}"
                 return Box(name, "card", title, part, short(amount), tone=self.flow.tone)
@@ -179,11 +181,14 @@ class _Body:
                 amount = short(self.flow.counts.of(definition).total)
                 head = Box("", "head", part, f"{definition.block}, {amount}", tone=self.flow.tone)
                 return head, definition.methods[method]
-            case Repeat(part, method, layers) if len(set(layers)) == 1:
-                each = short(self.flow.counts.of(layers[0]).total)
-                title = f"{len(layers)} {TIMES} {layers[0].block}"
-                head = Box("", "head", title, f"{each} each", tone=self.flow.tone)
-                return head, layers[0].methods[method]
+            case Repeat(part, method, layers):
+                largest = max(layers, key=lambda layer: self.flow.counts.of(layer).total)
+                title = f"{len(layers)} {TIMES} {unwrapped(largest).block}"
+                each = short(self.flow.counts.of(largest).total)
+                others = _others(largest, layers)
+                about = f"{others}\n{each} of these" if others else f"{each} each"
+                head = Box("", "head", title, about, tone=self.flow.tone)
+                return head, largest.methods[method]
             case _:
                 return None
 
@@ -209,6 +214,16 @@ class _Body:
         if first is not None and first in self.ids:
             self.flow.arrows.append(Arrow(self.ids[first], head.id))
             self.ids[first] = head.id
+
+
+def _others(shown: Definition, layers: tuple[Definition, ...]) -> str:
+    """How the layers of a stack differ from the one that is drawn."""
+    places = tuple(place for place, layer in enumerate(layers) if layer is shown)
+    if len(places) == len(layers):
+        return ""
+    common = set.intersection(*(set(layer.parts) | set(unwrapped(layer).parts) for layer in layers))
+    own = ", ".join(name for name in shown.parts if name not in common and name != shown.wraps)
+    return f"{own} {which(places)}" if own else f"drawn: {which(places)}"
 
 
 def _sized(kind: TensorType, sizes: Matched) -> TensorType:

@@ -74,7 +74,7 @@ class Inside:
         for places, held in holders.items():
             parts = [layers[k].parts[name] for k in places for name in held]
             amount = short(sum(self.used.of_part(part).total for part in parts))
-            yield Line(f"{', '.join(held)} {_which(places)}", amount, f"{len(places)} {TIMES}")
+            yield Line(f"{', '.join(held)} {which(places)}", amount, f"{len(places)} {TIMES}")
 
     # ---- what injections add ---------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ def _wrapped(definition: Definition) -> Definition | None:
     return part.definition if isinstance(part, Instance) else None
 
 
-def _which(places: tuple[int, ...]) -> str:
+def which(places: tuple[int, ...]) -> str:
     """Some layers of a stack in words."""
     step = places[1] - places[0] if len(places) > 1 else 0
     if step > 1 and places == tuple(range(places[0], places[-1] + 1, step)):

@@ -5,6 +5,7 @@ that the visual tokens enter; below that the LLM. Parts are cards with their sta
 """
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 
 from lmmdsl.backends.dot.cards import READER, Cards
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Item, Line
@@ -59,6 +60,7 @@ class _Model:
         self.arrows: list[Arrow] = []
         self.frames: list[Frame] = []
         self.rows: list[tuple[str, ...]] = []
+        self.known: set[str] = set()  # parts that have their card
         self.drawn: dict[Hashable, str] = {}  # boxes of the steps that visual values come from
 
     def figure(self) -> Figure:
@@ -192,10 +194,8 @@ class _Model:
 
     def _step(self, name: str, graph: Graph, node: Node) -> Box:
         match node.payload:
-            case Call(part=part):
-                return self.cards.part(part.partition(".")[0], name)
-            case Repeat(part=part):
-                return self.cards.part(part.partition(".")[0], name)
+            case Call(part=part, method=method) | Repeat(part=part, method=method):
+                return self._part(part.partition(".")[0], method, name)
             case Read(path):
                 return Box(name, "data", path, str(node.types[0]), tone="parameter")
             case _:
@@ -205,6 +205,15 @@ class _Model:
                 return Box(
                     name, "op", title, ", ".join(filter(None, [*shown, settings])), tone="op"
                 )
+
+    def _part(self, part: str, method: str, name: str) -> Box:
+        """The card of a part; where it comes again, it is the same one, so its inside is not told twice."""
+        card = self.cards.part(part, name)
+        title = part if method == "forward" else f"{part}.{method}"
+        if part in self.known:
+            return replace(card, title=title, value="", lines=(), note="the same weights")
+        self.known.add(part)
+        return replace(card, title=title)
 
     def _result(self, method: str, graph: Graph, ids: Mapping[int, str], row: list[str]) -> None:
         for name, value in graph.outputs:

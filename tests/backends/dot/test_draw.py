@@ -366,3 +366,28 @@ def test_visibility_has_a_column_for_each_image_that_layers_look_at():
 
     assert "right: in xattn, the last <image>" in _texts(dot)
     assert set(rows) == {1 + 13 + 1 + 2}  # a name, tokens with padding, a gap, two images
+
+
+def test_part_level_opens_the_layer_that_has_more_than_others():
+    texts = _texts(draw(shipped("blip2"), level="part", part="qformer"))
+
+    assert "12 × TwoStreamLayer" in texts
+    assert "cross, cross_norm in every 2nd" in texts
+    assert "cross" in texts
+
+
+def test_arguments_that_nothing_reads_are_not_drawn():
+    texts = _texts(draw(shipped("flamingo"), level="part", part="llm"))
+
+    assert "last_image" in texts
+    assert "positions" not in texts
+
+
+def test_a_part_that_comes_again_is_told_once_and_named_by_its_method():
+    texts = _texts(draw(shipped("blip2_stage1")))
+
+    assert texts.count("TwoStreamLayer") == 1
+    assert {"qformer", "qformer.read", "qformer.match", "qformer.write", "qformer.logits"} <= {
+        *texts
+    }
+    assert "the same weights" in texts
