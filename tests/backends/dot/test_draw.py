@@ -373,7 +373,7 @@ def test_part_level_opens_the_layer_that_has_more_than_others():
 
     assert "12 × TwoStreamLayer" in texts
     assert "cross, cross_norm in every 2nd" in texts
-    assert "cross" in texts
+    assert "cross" in {text.strip() for text in texts}
 
 
 def test_arguments_that_nothing_reads_are_not_drawn():
@@ -387,7 +387,6 @@ def test_a_part_that_comes_again_is_told_once_and_named_by_its_method():
     texts = _texts(draw(shipped("blip2_stage1")))
 
     assert texts.count("TwoStreamLayer") == 1
-    assert {"qformer", "qformer.read", "qformer.match", "qformer.write", "qformer.logits"} <= {
-        *texts
-    }
+    methods = {"qformer.read", "qformer.match", "qformer.write", "qformer.logits"}
+    assert {"qformer", *methods} <= {text.strip() for text in texts}
     assert "the same weights" in texts
