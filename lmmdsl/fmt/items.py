@@ -108,7 +108,7 @@ class Items(Expressions):
                 return Cells(kind=":", left=(name,), rest=self.joined(nodes[2:], " "))
             case "role":
                 left = (self.doc(nodes[0]), self.joined(nodes[1:3], " "))
-                return Cells(kind="role", left=left, rest=self.doc(nodes[3]))
+                return Cells(kind="role", left=left, rest=self.joined(nodes[3:], " "))
             case "variant" | "stage":
                 return self._aligned_body(node)
             case rule if rule in _ASSIGNMENTS:

@@ -10,10 +10,11 @@ from lmmdsl.text.source import SourceFile, Span
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a top-level part is for: `encoder`, `connector`, `llm` or `part`."""
+    """What a top-level part is for: `encoder`, `connector`, `llm` or `part`; `title` is its published name, if any."""
 
     kind: str
     part: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
 from lmmdsl.sema.inject import Injection, make_plan
 from lmmdsl.sema.layout import Room, build_layout, build_vocab, distinct_rows
-from lmmdsl.sema.model import Models, Overrides, Splice, role_list
+from lmmdsl.sema.model import Models, Overrides, Splice
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
 from lmmdsl.sema.plan import EMPTY, Plan
@@ -35,6 +35,7 @@ from lmmdsl.sema.sections import (
     build_weights,
     check_size,
 )
+from lmmdsl.sema.titles import check_titles, titled_roles
 from lmmdsl.sema.values import Called, Scope, Tensor
 from lmmdsl.sema.variants import check_variants
 from lmmdsl.sema.weave import outside
@@ -173,6 +174,7 @@ class Analysis:
         self._check_roles(tuple(layouts))
         self.models.check_overrides(self.ctx)
         check_variants(self.block, variant, root, self.ctx)
+        check_titles(self.block, self.ctx)
         if self.sink.has_errors:
             return None
         return Program(
@@ -182,7 +184,7 @@ class Analysis:
             source=next((item.text for item in self.items(ast.SourceDecl)), ""),
             root=share(prune(root)),
             full=root,
-            roles=role_list(self.models.roles),
+            roles=titled_roles(self.block, variant, self.models.roles),
             vocab=vocab,
             layouts=tuple(layouts),
             stages=stages,

@@ -15,7 +15,6 @@ from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
 from lmmdsl.diag.codes.project import BadOverride
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Call, Graph, Repeat, Value
-from lmmdsl.graph.program import Role
 from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Blocks, Body
@@ -388,8 +387,3 @@ def _reached(graph: Graph) -> Graph:
             live.add(value)
             waiting += [source for source in graph.nodes[value.node].inputs if source]
     return replace(graph, inputs=tuple(value for value in graph.inputs if value in live))
-
-
-def role_list(roles: dict[str, str]) -> tuple[Role, ...]:
-    """Roles in source order."""
-    return tuple(Role(kind, part) for part, kind in roles.items())

@@ -87,13 +87,14 @@ class Builder(SectionBuilder):
         )
 
     def role(self, meta: Meta, children: list[Any]) -> ast.PartDecl:
-        role, name, value = children
+        role, name, value, title = children
         return ast.PartDecl(
             span=self.at(meta),
             name=str(name),
             name_span=self.at(name),
             value=value,
             role=ast.Name(span=self.at(role), name=str(role)),
+            title=unquote(title) if title else "",
         )
 
     def learned(self, meta: Meta, children: list[Any]) -> ast.LearnedDecl:
@@ -167,11 +168,20 @@ class Builder(SectionBuilder):
         return ast.Positions(span=self.at(meta), doc=doc, body=tuple(body))
 
     def variant(self, meta: Meta, children: list[Any]) -> ast.Variant:
-        name, *overrides = children
-        return ast.Variant(span=self.at(meta), name=str(name), overrides=tuple(overrides))
+        name, *rules = children
+        return ast.Variant(
+            span=self.at(meta),
+            name=str(name),
+            overrides=tuple(rule for rule in rules if isinstance(rule, ast.Override)),
+            titles=tuple(rule for rule in rules if isinstance(rule, ast.Title)),
+        )
 
     def override(self, meta: Meta, children: list[Any]) -> ast.Override:
         return ast.Override(span=self.at(meta), path=children[0][0], value=children[1])
+
+    def title(self, meta: Meta, children: list[Any]) -> ast.Title:
+        name, text = children
+        return ast.Title(span=self.at(meta), name=str(name), text=unquote(text))
 
     def stage(self, meta: Meta, children: list[Any]) -> ast.StageDecl:
         name, *rules = children

@@ -164,6 +164,9 @@ from lmmdsl.syntax.ast.sections import (
     TextSegment as TextSegment,
 )
 from lmmdsl.syntax.ast.sections import (
+    Title as Title,
+)
+from lmmdsl.syntax.ast.sections import (
     TokenSegment as TokenSegment,
 )
 from lmmdsl.syntax.ast.sections import (

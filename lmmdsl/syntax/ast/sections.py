@@ -6,12 +6,13 @@ from lmmdsl.text.source import Span
 
 @node
 class PartDecl(Syntax):
-    """`name: Block(...)`, in a model with an optional role before it."""
+    """`name: Block(...)`; in a model with an optional role before it, and then with an optional title behind it."""
 
     name: str
     name_span: Span
     value: Expr
     role: Name | None = None
+    title: str = ""
 
 
 @node
@@ -75,11 +76,20 @@ class Override(Syntax):
 
 
 @node
+class Title(Syntax):
+    """`part as "title"` of a variant."""
+
+    name: str
+    text: str
+
+
+@node
 class Variant(Syntax):
     """`variant name { ... }`."""
 
     name: str
     overrides: tuple[Override, ...]
+    titles: tuple[Title, ...] = ()
 
 
 @node
