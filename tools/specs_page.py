@@ -32,9 +32,11 @@ PAGE = FOLDER / "README.md"
 PICTURES = "pictures"
 HEAD = """# The models of this folder
 
-Made by `tools/specs_page.py` from the specs: do not edit. The table is what `lmmc compare specs/*.lmm` prints; the
-pictures are those of `lmmc draw`. Each spec has a variant per published size, and `tiny`, the same structure in
-small. `std/` is the library of blocks that the specs are made of.
+Made by `tools/specs_page.py` from the specs: do not edit. The table is that of `lmmc compare specs/*.lmm --format md`;
+the pictures are those of `lmmc draw`. A component is named as it was published, and in parentheses stands the block
+that it is built from, with its sizes; `depth 23 of 24` means that no result needs the last layer. Each spec has a
+variant per published size, and `tiny`, the same structure in small. `std/` is the library of blocks that the specs are
+made of.
 """
 
 

@@ -133,6 +133,7 @@ class Woven:
         token: the kind of tokens that it serves, "" for all.
         values: names of the model's values that it reads.
         seen: the token that stands for an image, where it says which image a token sees.
+        handed: names of what flows hand down to it.
     """
 
     verb: str
@@ -142,6 +143,7 @@ class Woven:
     token: str = ""
     values: tuple[str, ...] = ()
     seen: str = ""
+    handed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

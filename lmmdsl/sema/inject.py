@@ -94,6 +94,7 @@ class Injection:
             token=item.on or "",
             values=tuple(self.values),
             seen=item.where.seen if item.where else "",
+            handed=tuple(given.name for given in item.takes if isinstance(given, ast.InputDecl)),
         )
 
     def problem(self, text: str) -> None:

@@ -1,19 +1,17 @@
 """Several models in one table, one row each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lmmdsl.backends.report.facts import (
-    definition_of,
-    entry,
-    image_tokens,
-    resolution,
-    sizes_of,
-    title,
-)
+from lmmdsl.backends.report.components import components, connection, language_model
+from lmmdsl.backends.report.entry import entry
+from lmmdsl.backends.report.facts import image_tokens, resolution, title
 from lmmdsl.backends.report.stats import Stats, stats
 from lmmdsl.backends.report.table import Table
-from lmmdsl.graph.program import Program
+from lmmdsl.backends.report.training import Additions, additions
+from lmmdsl.graph.program import Program, Stage
+from lmmdsl.passes.ledger import ledgers
+from lmmdsl.passes.stages import PartTraining
 from lmmdsl.text.amount import short
 
 
@@ -60,45 +58,54 @@ def _row(program: Program) -> Row:
     return Row(
         model=title(program),
         source=program.source,
-        encoder=_block(program, "encoder"),
+        encoder=components(program, "encoder"),
         resolution=resolution(program),
-        tokens_per_image=_tokens(program, counted),
-        connector=_block(program, "connector"),
-        llm=_block(program, "llm"),
+        tokens_per_image=_tokens(program),
+        connector=connection(program),
+        llm=language_model(program),
         entry=entry(program),
         parameters=tuple((part.name, part.used) for part in counted.parts),
         total=counted.used,
-        trained=_trained(counted),
+        trained=tuple(_trained(program, counted)),
     )
 
 
-def _tokens(program: Program, counted: Stats) -> str:
+def _tokens(program: Program) -> str:
     """Visual tokens of an image: those in the layouts, and those that layers read beside the text."""
-    found = list(dict.fromkeys(layout.tokens_per_image for layout in counted.layouts))
+    spans = (
+        entry for ledger in ledgers(program) for entry in ledger.entries if entry.kind == "image"
+    )
+    counts = dict.fromkeys((span.text, str(span.tokens)) for span in spans)
+    first = next(iter(counts), ("", ""))[0]
+    found = [tokens if text == first else f"{tokens} per {text}" for text, tokens in counts]
     graph = program.root.methods.get("encode")
     if graph is not None and any(item.values for item in program.injections):
         rows = graph.type_of(graph.outputs[0][1]).shape[1]
-        found = [*(tokens for tokens in found if tokens != "0"), f"{rows} beside the text"]
-    return ", ".join(found) if found else image_tokens(program)
+        found.append(f"{rows} beside the text")
+    return ", ".join(found) or image_tokens(program)
 
 
-def _block(program: Program, kind: str) -> str:
-    definition = definition_of(program, kind)
-    return sizes_of(definition) if definition else "-"
+def _trained(program: Program, counted: Stats) -> Iterator[tuple[str, str, int]]:
+    added = additions(program)
+    for stage, counts in zip(program.stages, counted.stages, strict=True):
+        parts = (f"{part.part}{_how(part, stage, added)}" for part in counts.parts)
+        trained = (text for text, part in zip(parts, counts.parts, strict=True) if _learns(part))
+        yield stage.name, ", ".join(trained), counts.trained
 
 
-def _trained(counted: Stats) -> tuple[tuple[str, str, int], ...]:
-    words = {"trained": "", "partly": " (partly)", "adapters": " (LoRA)"}
-    return tuple(
-        (
-            stage.name,
-            ", ".join(
-                f"{part.part}{words[part.state]}" for part in stage.parts if part.state in words
-            ),
-            stage.trained,
-        )
-        for stage in counted.stages
-    )
+def _learns(part: PartTraining) -> bool:
+    return part.state != "frozen"
+
+
+def _how(part: PartTraining, stage: Stage, added: Additions) -> str:
+    """What of a part trains, unless all of it does."""
+    match part.state:
+        case "adapters":
+            return " (LoRA)"
+        case "partly":
+            return f" ({added.told(part, stage) or 'partly'})"
+        case _:
+            return ""
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -70,12 +70,14 @@ def _is_implied(change: Change, changes: dict[str, Change]) -> bool:
 def _facts(program: Program) -> Facts:
     found: Facts = {}
     roles = {role.part: role.kind for role in program.roles}
+    titles = {f"{role.part} as": role.title for role in program.roles if role.title}
     for part in sorted(program.full.parts.values(), key=lambda part: part.span.start):
         found[part.name] = f"{roles.get(part.name, 'part')} {block_of(part)}"
         if isinstance(part, Instance):
             binding = part.definition.binding.items()
             found.update({f"{part.name}({name})": show(value) for name, value in binding})
             found.update(_structure(part.definition, f"{part.name}."))
+    found |= titles
     found["context"] = show(program.context)
     found["vocabulary rows"] = show(program.vocab.rows)
     found.update({f"token {name}": str(number) for name, number in program.vocab.tokens.items()})

@@ -1,8 +1,8 @@
-"""Facts of a program that several reports show: blocks with their bindings, sizes, entry of visual tokens."""
+"""Facts of a program that several reports show: blocks with their bindings, images and their tokens."""
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Apply, Definition, Graph, Input, Instance, Part, Stack
-from lmmdsl.graph.program import Program, Woven
+from lmmdsl.graph.ir import Definition, Graph, Instance, Part, Stack
+from lmmdsl.graph.program import Program
 
 
 def title(program: Program) -> str:
@@ -43,16 +43,6 @@ def definition_of(program: Program, kind: str) -> Definition | None:
     return part.definition if isinstance(part, Instance) else None
 
 
-def sizes_of(definition: Definition) -> str:
-    """Name, width and depth of a block: `Decoder, width 4096, depth 32`."""
-    sizes = (
-        f"{name} {show(definition.binding[name])}"
-        for name in ("width", "depth")
-        if name in definition.binding
-    )
-    return ", ".join([definition.block, *sizes])
-
-
 def resolution(program: Program) -> str:
     """Height and width of the images that enter: `336 x 336`."""
     graph = program.root.methods.get("encode") or _forward(program, "encoder")
@@ -72,30 +62,3 @@ def image_tokens(program: Program) -> str:
 def _forward(program: Program, kind: str) -> Graph | None:
     definition = definition_of(program, kind)
     return definition.methods.get("forward") if definition else None
-
-
-def entry(program: Program) -> str:
-    """How visual features reach the words."""
-    graph = program.root.methods.get("embed")
-    ways = ["in the input sequence"] if graph and _splices(graph) else []
-    ways += [woven_text(item) for item in program.injections]
-    return "; ".join(ways) or ("none" if graph else "-")
-
-
-def woven_text(item: Woven) -> str:
-    """An injection in a few words: `Lora around llm.layers[*].attn.{q, v} (64 times)`."""
-    where = f"{item.selector} on {item.token}" if item.token else item.selector
-    times = f" ({len(item.paths)} times)" if len(item.paths) > 1 else ""
-    return f"{item.what} {item.verb} {where}{times}"
-
-
-def _splices(graph: Graph) -> bool:
-    optional = {
-        index
-        for index, node in enumerate(graph.nodes)
-        if isinstance(node.payload, Input) and node.types[0].optional
-    }
-    reads = (
-        v.node for node in graph.nodes if isinstance(node.payload, Apply) for v in node.inputs if v
-    )
-    return any(index in optional for index in reads)

@@ -6,11 +6,16 @@ Every report turns into `Table`s; how a table is written is decided here alone.
 import csv
 import html
 import io
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 CELL = 72  # widest cell on a terminal
 WIDE = 150  # widest table that stays upright
+ROOM = 30  # narrowest column that can be read when cells are long
+LINE = 100  # longest line of a paragraph
+GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +29,58 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Write it with aligned columns, for a terminal.
+        """Write it for a terminal: with aligned columns, whose long cells lose their middle.
 
-        Long cells lose their middle, and a table that is too wide is laid on its side.
+        A table that is too wide is laid on its side if its rows have room there, and its long cells are broken into
+        lines; one of many columns and rows becomes a list with a paragraph for each row.
         """
-        if self._is_wide():
-            return self._on_its_side().text()
+        if not self._is_wide():
+            return self._upright()
+        room = (WIDE - max(map(len, self.columns))) // max(len(self.rows), 1) - GAP
+        if len(self.rows) < len(self.columns) and room >= ROOM:
+            return self._on_its_side(min(room, CELL))._upright()
+        if len(self.columns) * ROOM > WIDE:
+            return self._paragraphs()
+        return self._upright()
+
+    def _is_wide(self) -> bool:
+        lines = (self.columns, *self.rows)
+        widths = (
+            max(len(clip(cell)) + GAP for cell in column) for column in zip(*lines, strict=True)
+        )
+        return sum(widths) > WIDE
+
+    def _upright(self) -> str:
         rows = [tuple(map(clip, row)) for row in self.rows]
         lines = [self.columns, *rows] if any(self.columns) else rows
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
         body = [self._line(line, widths) for line in lines]
         if any(self.columns):
             body.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join([self.title, *(f"  {line}" for line in (*body, *self.notes))]).rstrip()
+        return self._titled(body)
 
-    def _is_wide(self) -> bool:
-        lines = (self.columns, *self.rows)
-        widths = (
-            max(len(clip(cell)) + 2 for cell in column) for column in zip(*lines, strict=True)
-        )
-        return len(self.rows) < len(self.columns) and sum(widths) > WIDE
+    def _on_its_side(self, room: int) -> "Table":
+        first, *others = zip(self.columns, *self.rows, strict=True)
+        rows: list[tuple[str, ...]] = []
+        for name, *cells in others:
+            broken = ([name], *(_wrapped(cell, room) for cell in cells))
+            rows += zip_longest(*broken, fillvalue="")
+        return Table(self.title, first, tuple(rows), notes=self.notes)
 
-    def _on_its_side(self) -> "Table":
-        columns, *rows = zip(self.columns, *self.rows, strict=True)
-        return Table(self.title, columns, tuple(rows), notes=self.notes)
+    def _paragraphs(self) -> str:
+        margin = max(map(len, self.columns[1:])) + GAP
+        lines: list[str] = []
+        for head, *cells in self.rows:
+            lines += ["", head]
+            for name, cell in zip(self.columns[1:], cells, strict=True):
+                first, *others = _wrapped(cell, LINE - margin - 2 * GAP)
+                lines.append(f"  {name:{margin}}{first}".rstrip())
+                lines += (f"  {'':{margin}}{part}" for part in others)
+        return self._titled(lines)
+
+    def _titled(self, lines: Sequence[str]) -> str:
+        body = (f"  {line}".rstrip() for line in (*lines, *self.notes))
+        return "\n".join([self.title, *body]).rstrip()
 
     def _line(self, cells: tuple[str, ...], widths: list[int]) -> str:
         padded = (
@@ -86,6 +119,11 @@ def clip(cell: str, width: int = CELL) -> str:
         return cell
     end = width // 3
     return f"{cell[: width - end - 3]}...{cell[-end:]}"
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    """Break a text into lines; an empty one is one line."""
+    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
 
 
 def _pipes(cells: Iterable[str]) -> str:

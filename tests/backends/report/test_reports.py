@@ -48,7 +48,118 @@ def test_compare_tells_of_models_that_are_flows():
 
     assert (albef.resolution, albef.tokens_per_image) == ("256 x 256", "257")
     assert albef.entry == "cross after fusion.layers[*].attn (6 times)"
-    assert (stage1.resolution, stage1.tokens_per_image, stage1.entry) == ("224 x 224", "32", "-")
+    assert (stage1.resolution, stage1.tokens_per_image) == ("224 x 224", "32")
+    assert stage1.entry == "in qformer (match, write)"
+
+
+def test_compare_shows_titles_and_how_much_of_the_encoder_is_used():
+    old, new = report.compare([shipped("llava_v1_5"), shipped("llava_v1_5", "7b")]).rows
+
+    assert old.encoder == "CLIP ViT-L/14-336 (ClipVit, width 1024, depth 23 of 24)"
+    assert old.llm == "Vicuna-13B v1.5 (Llama, width 5120, depth 40)"
+    assert new.llm == "Vicuna-7B v1.5 (Llama, width 4096, depth 32)"
+
+
+def test_compare_of_a_model_without_llm_shows_what_stands_for_it():
+    (albef,) = report.compare([shipped("albef")]).rows
+
+    assert albef.llm == (
+        "none; text: BERT-base, lower half (Bert, width 768, depth 6); "
+        "fusion: BERT-base, upper half (BertLayers, width 768, depth 6)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        (
+            "minigpt_v1",
+            "LayerNorm, width 1408 -> Q-Former (QFormer, width 768, depth 12)"
+            " -> linear projection (Linear)",
+        ),
+        (
+            "ferret",
+            "linear projection (Linear); regions:"
+            " spatial-aware visual sampler (RegionSampler, width 1024, depth 2)",
+        ),
+        ("blip2_stage1", "Q-Former (QFormer, width 768, depth 12)"),
+        ("albef", "-"),
+    ],
+)
+def test_compare_shows_the_whole_way_from_the_encoder(name, way):
+    (row,) = report.compare([shipped(name)]).rows
+
+    assert row.connector == way
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"),
+    [("visualglm_6b", "32"), ("ferret", "576, 1 per <region_fea>"), ("cross_attention", "")],
+)
+def test_compare_counts_the_tokens_of_each_placeholder(name, tokens):
+    (row,) = report.compare([shipped(name)]).rows
+
+    assert row.tokens_per_image == tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("minigpt_v2", "in the input sequence"),
+        ("internlm_xcomposer_vl", "in the input sequence"),
+        ("mplug_owl", "in the input sequence"),
+        (
+            "cogvlm",
+            "in the input sequence; expert beside llm.layers[*].{attn.{q, k, v, out}, mlp}"
+            " on <image> (160 times)",
+        ),
+    ],
+)
+def test_compare_names_what_images_go_through_and_not_what_adapts(name, entry):
+    (row,) = report.compare([shipped(name)]).rows
+
+    assert row.entry == entry
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("minigpt_v2", ["proj, llm (Lora)", "proj, llm (Lora)", "proj, llm (Lora)"]),
+        ("internlm_xcomposer_vl", ["qformer, proj, llm (all but Lora)", "qformer, llm (Lora)"]),
+        ("mplug_owl", ["vision, abstractor", "llm (LoRA)", "llm"]),
+        ("cogvlm", ["adapter, llm (expert)", "vision, adapter, llm (expert)"]),
+        ("flamingo", ["resampler, llm (xattn)"]),
+    ],
+)
+def test_compare_says_what_of_a_part_trains(name, stages):
+    (row,) = report.compare([shipped(name)]).rows
+
+    assert [parts for _, parts, _ in row.trained] == stages
+
+
+def test_compare_of_a_part_trained_otherwise_in_part_says_so():
+    program = written(TEXT_ONLY.rstrip("}\n") + "\n  stage some { train llm.layers[0] }\n}\n")
+
+    (row,) = report.compare([program]).rows
+
+    assert [parts for _, parts, _ in row.trained] == ["llm (partly)"]
+
+
+def test_compare_of_many_models_is_a_list_that_loses_nothing():
+    programs = [shipped(name) for name in ("albef", "blip2", "cogvlm", "ferret", "flamingo")]
+
+    text = report.text(report.compare(programs))
+
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.splitlines()[2] == "  ALBEF"
+    for row in report.compare(programs).tables()[0].rows:
+        assert all(" ".join(cell.split()) in " ".join(text.split()) for cell in row)
+
+
+def test_diff_names_a_changed_title():
+    changes = {c.what: (c.left, c.right) for c in _changes()}
+
+    assert changes["llm as"] == ("Vicuna-13B v1.3", "Vicuna-13B v1.5")
 
 
 def test_compare_as_markdown_is_the_agreed_one(golden):
@@ -180,6 +291,21 @@ def test_a_wide_table_is_laid_on_its_side():
 
     assert table.text().splitlines()[1].split() == ["model", "x"]
     assert len(table.text().splitlines()) == 6
+
+
+def test_cells_of_a_table_on_its_side_are_broken_and_not_clipped():
+    table = Table("models", ("model", "a", "b", "c"), (("x", "word " * 40, "y" * 60, "z" * 60),))
+
+    text = table.text()
+
+    assert text.count("word") == 40
+    assert max(map(len, text.splitlines())) <= 82
+
+
+def test_a_wide_table_of_few_columns_stays_upright():
+    rows = tuple((f"row {number}", "y" * 70, "z" * 70) for number in range(4))
+
+    assert len(Table("difference", ("what", "a", "b"), rows).text().splitlines()) == 7
 
 
 def test_stats_as_data_has_the_total_of_each_stage():
