@@ -1,5 +1,6 @@
 """`lmmc compile`: one spec to one target."""
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lmmdsl.driver.api import Spec
 from lmmdsl.driver.failure import CompileFailed
 from lmmdsl.driver.output import write_text
 from lmmdsl.driver.picture import FORMS
+from lmmdsl.text.amount import exact, short_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Wish:
     profile: str
     dtype: str
     level: int
+    seed: int
 
 
 def _torch(spec: Spec, wish: Wish) -> Path:
@@ -48,13 +51,31 @@ def _write_text(target: Path, text: str) -> Path:
 
 
 def _onnx(spec: Spec, wish: Wish) -> Path:
-    return spec.to_onnx(
-        wish.target,
-        weights=wish.weights,
-        naming=wish.naming,
-        profile=wish.profile,
-        dtype=wish.dtype,
+    weights: str | Path | None = wish.weights
+    if weights == RANDOM:
+        weights = _random_weights(spec, wish)
+    written = spec.to_onnx(
+        wish.target, weights=weights, naming=wish.naming, profile=wish.profile, dtype=wish.dtype
     )
+    if weights is None:
+        click.echo(
+            "no weights are inside, so the package does not run yet: add --weights FILE --naming NAME"
+            f" for a checkpoint, or --weights {RANDOM} to try it",
+            err=True,
+        )
+    return written
+
+
+def _random_weights(spec: Spec, wish: Wish) -> Path:
+    """Random weights inside the folder, where the graphs use them in place."""
+    if wish.naming is not None:
+        raise click.UsageError(f"--naming has no meaning for --weights {RANDOM}")
+    params = (param for _, param in spec.program.full.params())
+    count = sum(math.prod(size.value for size in param.shape) for param in params)
+    size = short_bytes(count * BYTES[wish.dtype])
+    click.echo(f"random weights: {exact(count)} parameters, {size}, seed {wish.seed}", err=True)
+    target = wish.target / f"{RANDOM}.safetensors"
+    return spec.random_weights(target, seed=wish.seed, dtype=wish.dtype)
 
 
 def _hf(spec: Spec, wish: Wish) -> Path:
@@ -69,6 +90,8 @@ def _picture(spec: Spec, wish: Wish) -> Path:
     return spec.draw().save(wish.target, wish.form)
 
 
+RANDOM = "random"
+BYTES = {"float32": 4, "float16": 2}
 TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
     "torch": _torch,
     "onnx": _onnx,
@@ -78,7 +101,7 @@ TARGETS: dict[str, Callable[[Spec, Wish], Path]] = {
 
 
 ONLY_FOR = {
-    **dict.fromkeys(("weights", "naming", "profile", "dtype"), "onnx"),
+    **dict.fromkeys(("weights", "naming", "profile", "dtype", "seed"), "onnx"),
     "level": "torch",
 }
 
@@ -102,7 +125,14 @@ def _refuse_idle_options(form: str) -> None:
     "-o", "--output", "target", required=True, type=click.Path(path_type=Path),
     help="A file or folder to write; `-` is standard output.",
 )  # fmt: skip
-@click.option("--weights", help="onnx: safetensors file, shard folder or index to include.")
+@click.option(
+    "--weights",
+    help="onnx: safetensors file, shard folder or index to include, or `random` to try a package.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True,
+    help="onnx: of random weights.",
+)  # fmt: skip
 @click.option("--naming", metavar="NAME", help="onnx: naming scheme of the weights, such as `hf`.")
 @click.option(
     "--profile", type=click.Choice(["std", "ort", "base"]), default="std", show_default=True,
@@ -119,6 +149,7 @@ def _refuse_idle_options(form: str) -> None:
 def command(
     spec: str, variant: str | None, settings: Settings, form: str,
     target: Path, weights: str | None, naming: str | None, profile: str, dtype: str, level: int,
+    seed: int,
 ) -> None:  # fmt: skip
     """Compile SPEC to PyTorch source, an ONNX package or a picture."""
     _refuse_idle_options(form)
@@ -133,6 +164,7 @@ def command(
         profile=profile,
         dtype=dtype,
         level=level,
+        seed=seed,
     )
     written = TARGETS[form](loaded, wish)
     if str(target) != options.STANDARD_INPUT:

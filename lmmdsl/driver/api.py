@@ -151,6 +151,16 @@ class Spec:
         )
         return target
 
+    def random_weights(self, path: Path, *, seed: int = 0, dtype: str = "float32") -> pathlib.Path:
+        """Write random weights, to try a package or a module without a checkpoint.
+
+        Args:
+            path: the safetensors file to write, under the spec's own names.
+            seed: the same one gives the same bytes.
+            dtype: `float32` or `float16`.
+        """
+        return products.write_random(self.program, pathlib.Path(path), seed=seed, dtype=dtype)
+
     def draw(
         self,
         *,

@@ -12,7 +12,7 @@ from typing import Any
 from lmmdsl.diag.codes.emit import NotInBackend
 from lmmdsl.diag.codes.project import LibraryMissing
 from lmmdsl.driver.failure import CompileFailed
-from lmmdsl.driver.output import new_folder
+from lmmdsl.driver.output import new_file, new_folder
 from lmmdsl.graph.program import Program
 
 AnyPath = str | os.PathLike[str]
@@ -67,6 +67,20 @@ def write_onnx(
             (NotInBackend(backend=f"onnx ({profile})", what=str(error)),)
         ) from error
     return made.files
+
+
+def write_random(program: Program, target: Path, *, seed: int, dtype: str) -> Path:
+    """Write random weights under the program's own names.
+
+    Reports:
+        E0903 when the file cannot be written.
+    """
+    with needs("onnx"):
+        from lmmdsl.backends.onnx import random_weights
+
+    with new_file(target) as path:
+        random_weights.write_random(program, path, seed=seed, dtype=dtype)
+    return target
 
 
 def _planned(program: Program, weights: AnyPath, naming: str | None) -> Any:

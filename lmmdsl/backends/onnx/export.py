@@ -107,7 +107,9 @@ def export(
         place_weights(part, plan, element=options.floats)
         _write_model(folder, part.name, part.model)
     write_data(folder, plan)
-    _write_facts(program, folder, parts, profile=profile, dtype=dtype)
+    weights = sorted({place.location for place in plan.placements.values()})
+    facts = package_facts(program, parts, profile=profile, dtype=dtype, weights=weights)
+    _write_facts(program, folder, parts, facts)
     files = tuple(sorted(path.name for path in folder.iterdir()))
     copied = sum(plan.placements[job.path].length for job in plan.jobs)
     total = sum(place.length for place in plan.placements.values())
@@ -238,9 +240,8 @@ def _describe(model: ModelProto, program: Program, profile: str, dtype: str) -> 
 
 
 def _write_facts(
-    program: Program, folder: Path, parts: Sequence[Component], *, profile: str, dtype: str
+    program: Program, folder: Path, parts: Sequence[Component], facts: Mapping[str, Any]
 ) -> None:
-    facts = package_facts(program, parts, profile=profile, dtype=dtype)
     texts = {"lmmdsl_package.json": json.dumps(facts, indent=1) + "\n"}
     if facts["cache"]:
         texts["run.py"] = Path(__file__).with_name("run.py").read_text(encoding="utf-8")

@@ -10,9 +10,10 @@ from typing import Any
 from onnx import ValueInfoProto, helper
 
 from lmmdsl.backends.onnx.component import Component, reads_features
-from lmmdsl.dims.expr import Dim
+from lmmdsl.dims.expr import Dim, Symbol
 from lmmdsl.graph.ir import Instance
 from lmmdsl.graph.program import Group, Image, Layout, Program, Segment, Slot, Text, Token, Turn
+from lmmdsl.types.tensor import Axis
 
 FORMAT = 1
 GENAI_DECODER = "decoder_model_genai"
@@ -21,14 +22,21 @@ MEMORY = "decoder_memory"
 
 
 def package_facts(
-    program: Program, components: Sequence[Component], *, profile: str, dtype: str
+    program: Program,
+    components: Sequence[Component],
+    *,
+    profile: str,
+    dtype: str,
+    weights: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Contents of `lmmdsl_package.json`.
 
     Where there is a component `arrange`, run it at every step on the ids and the mask of all tokens so far; its
     results are inputs of the decoder. Those that `per_row` names go in as they are, of the others the last entries
     of the last axis, one per new token. Where there is a component `decoder_memory`, run it once per prompt; its
-    results are inputs of the decoder at every step.
+    results are inputs of the decoder at every step. `weights` are the files that hold the weights, `images` the ids
+    that stand for images, and where those enter: `text` (rows take the places of the ids) or `layers` (which read
+    them).
     """
     slots = next((c.slots for c in components if c.name == DECODER), ())
     return {
@@ -48,7 +56,9 @@ def package_facts(
         "eos_id": token_id(program, "eos"),
         "pad_id": token_id(program, "pad"),
         "start_id": token_id(program, "start"),
-        "images": [_image(image) for image in _images(program)],
+        "images": [*_spliced(program), *_read_by_layers(program)],
+        "pixels": _pixels(program),
+        "weights": list(weights),
         "per_row": _per_row(components),
         "blank_image": _blank_image(program),
         "cache": [{"heads": s.heads, "key": s.key, "value": s.value} for s in slots],
@@ -65,6 +75,67 @@ def _blank_image(program: Program) -> list[int] | None:
     read = reads_features(decode) is not None
     shape = encode.type_of(encode.outputs[0][1]).shape[1:]
     return [size.value for size in shape if isinstance(size, Dim)] if read else None
+
+
+def _spliced(program: Program) -> list[dict[str, Any]]:
+    """Images whose rows take the places of their placeholders; `features` are the axes of an image's rows."""
+    embed = program.root.methods.get("embed")
+    names = [embed.name_of(value) for value in embed.inputs[1:]] if embed else []
+    spans = [image for image in _images(program) if names]
+    main = [image for image in spans if image.value not in names]
+    others = [image for image in spans if image.value in names]
+    return [
+        *(_entering(program, image, "encode", "image_features") for image in main),
+        *(_entering(program, image, f"encode_{image.value}", image.value) for image in others),
+    ]
+
+
+def _entering(program: Program, image: Image, method: str, called: str) -> dict[str, Any]:
+    return _image(image) | {
+        "enters": "text",
+        "input": called,
+        "features": _row_axes(program, method),
+    }
+
+
+def _row_axes(program: Program, method: str) -> list[int] | None:
+    """Sizes between the number of images and the width of what a method gives; None where images decide."""
+    graph = program.root.methods[method]
+    axes = graph.type_of(graph.outputs[0][1]).shape[1:-1]
+    sizes = [axis.value for axis in axes if isinstance(axis, Dim) and axis.is_const]
+    return sizes if len(sizes) == len(axes) else None
+
+
+def _read_by_layers(program: Program) -> list[dict[str, Any]]:
+    """The id that marks the place of an image which layers read."""
+    seen = next((item.seen for item in program.injections if item.seen), None)
+    if seen is None or _blank_image(program) is None:
+        return []
+    facts = {"placeholder": seen, "id": program.vocab.tokens[seen], "tokens": 1}
+    return [facts | {"enters": "layers", "features": _row_axes(program, "encode")}]
+
+
+def _pixels(program: Program) -> dict[str, Any] | None:
+    """What images the encoder takes: of each axis its least size, and the step of larger ones or 0."""
+    graph = program.root.methods.get("encode")
+    if graph is None:
+        return None
+    kind = graph.type_of(graph.inputs[0])
+    return {
+        "takes": str(kind),
+        "axes": [_steps(axis) for axis in kind.shape[1:]],
+        "any_size": _row_axes(program, "encode") is None,
+    }
+
+
+def _steps(axis: Axis) -> tuple[int, int]:
+    match axis:
+        case Dim(terms=(((Symbol(),), step),)):
+            return step, step
+        case Dim() if axis.is_const:
+            return axis.value, 0
+        case _:
+            return 1, 1
 
 
 def _per_row(components: Sequence[Component]) -> list[str]:
