@@ -124,13 +124,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One method. `outputs` pairs a name with a value; the plain result is called "result" (or `result.k`)."""
+    """One method. `outputs` pairs a name with a value; the plain result is called "result" (or `result.k`).
+
+    Names in `exposes` are those of values that the method shows beside its results (`hidden`, or `hidden.k` of a list).
+    """
 
     nodes: tuple[Node, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[tuple[str, Value], ...]
     span: Span
     doc: str = ""
+    exposes: frozenset[str] = frozenset()
 
     def type_of(self, value: Value) -> TensorType:
         """Type of a value of this graph."""

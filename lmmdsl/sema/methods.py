@@ -1,7 +1,7 @@
 """Methods: statements to a dataflow graph."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lmmdsl.diag.codes.names import DuplicateName, ShadowedPart
 from lmmdsl.diag.codes.shapes import WrongResult
@@ -12,7 +12,17 @@ from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.context import Context, Thunk
 from lmmdsl.sema.unify import Matched
-from lmmdsl.sema.values import POISON, ParamRef, PartRef, Poison, Scope, Tensor, describe, show
+from lmmdsl.sema.values import (
+    POISON,
+    Called,
+    ParamRef,
+    PartRef,
+    Poison,
+    Scope,
+    Tensor,
+    describe,
+    show,
+)
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import Rest, TensorType
@@ -24,6 +34,7 @@ class Results:
 
     returned: list[tuple[str | None, object, Span]] | None = None
     exposed: dict[str, object] = field(default_factory=dict)
+    exposed_at: dict[str, Span] = field(default_factory=dict)
 
 
 def elaborate_method(method: ast.Method, ctx: Context) -> Graph | None:
@@ -47,8 +58,20 @@ def elaborate_method(method: ast.Method, ctx: Context) -> Graph | None:
     returned = check_results(method, results, inner)
     if returned is None:
         return None
+    if not _named_apart(method, results, inner):
+        return None
     outputs = tuple((name, tensor.value) for name, tensor in (*returned, *_exposed(results, inner)))
-    return graph.finish(outputs, method.span, method.doc)
+    made = graph.finish(outputs, method.span, method.doc)
+    return replace(made, exposes=frozenset(results.exposed))
+
+
+def _named_apart(method: ast.Method, results: Results, ctx: Context) -> bool:
+    """Whether no value is exposed under the name of a result (else E0202)."""
+    clashes = [item for item in method.results if item.name in results.exposed]
+    for item in clashes:
+        at = results.exposed_at[item.name or ""]
+        ctx.sink.add(DuplicateName(at=at, name=item.name or "", first=item.span))
+    return not clashes
 
 
 def run(body: Iterable[ast.Syntax], ctx: Context, results: Results) -> None:
@@ -80,6 +103,8 @@ def run(body: Iterable[ast.Syntax], ctx: Context, results: Results) -> None:
 def _assign(statement: ast.Assign, ctx: Context) -> None:
     value = expr.evaluate(statement.value, ctx)
     names = statement.names
+    if len(names) > 1 and isinstance(value, Called):
+        value = value.result
     if len(names) == 1:
         values: tuple[object, ...] = (value,)
     elif isinstance(value, tuple) and len(value) == len(names):
@@ -114,10 +139,17 @@ def _check_shadow(name: str, at: Span, ctx: Context) -> bool:
 
 def _expose(statement: ast.Expose, ctx: Context, results: Results) -> None:
     if statement.name in results.exposed or statement.name == "result":
-        ctx.sink.add(DuplicateName(at=statement.span, name=statement.name, first=statement.span))
+        ctx.sink.add(
+            DuplicateName(
+                at=statement.span,
+                name=statement.name,
+                first=results.exposed_at.get(statement.name, statement.span),
+            )
+        )
         return
     value = calls.as_tensor_if_param(expr.evaluate(statement.value, ctx), ctx, statement.span)
     results.exposed[statement.name] = value
+    results.exposed_at[statement.name] = statement.span
     ctx.scope.names[statement.name] = value
 
 

@@ -2,11 +2,12 @@
 
 import operator as python_operator
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from lmmdsl.diag.codes.shapes import NotDivisible
 from lmmdsl.diag.codes.types import BadValue, WrongKind
-from lmmdsl.dims.expr import Dim, Why
+from lmmdsl.dims.expr import ZERO, Dim, Why
 from lmmdsl.sema.context import MAX_ITEMS, Context
 from lmmdsl.sema.values import POISON, Made, Poison, describe
 from lmmdsl.syntax import ast
@@ -64,11 +65,9 @@ def constant(
         E0303 when it does not apply to their kinds; E0307 and E0403 for numbers that it cannot take.
     """
     at = expression.span
-    if operator in ("==", "!=") and left is not None:
-        same = _plain(left) == _plain(right) and type(_plain(left)) is type(_plain(right))
-        return same == (operator == "==")
     if operator in ("==", "!="):
-        return (right is None) == (operator == "==")
+        same = _same(operator, left, right, at, ctx)
+        return POISON if same is None else same == (operator == "==")
     if operator in ("and", "or") and isinstance(left, bool) and isinstance(right, bool):
         return left and right if operator == "and" else left or right
     if operator == ".." and isinstance(left, Dim) and isinstance(right, Dim):
@@ -100,6 +99,16 @@ def _short(joined: tuple[object, ...] | str, at: Span, ctx: Context) -> object:
     return POISON
 
 
+def _same(operator: str, left: object, right: object, at: Span, ctx: Context) -> bool | None:
+    """Whether two values are equal; sizes that are not known yet must be so, or not, whatever they are."""
+    if not all(isinstance(value, Dim | float) for value in (left, right)):
+        return type(left) is type(right) and left == right
+    gap = left - right if isinstance(left, Dim) and isinstance(right, Dim) else None
+    if gap is not None and gap.is_const:
+        return gap == ZERO
+    return None if (one := _known(operator, left, right, at, ctx)) is None else one[0] == one[1]
+
+
 def _plain(value: object) -> object:
     return value.value if isinstance(value, Dim) and value.is_const else value
 
@@ -122,16 +131,20 @@ def _range(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
 
 
 def _order(operator: str, left: object, right: object, at: Span, ctx: Context) -> object:
+    known = _known(operator, left, right, at, ctx)
+    return POISON if known is None else _COMPARE[operator](*known)
+
+
+def _known(
+    operator: str, left: object, right: object, at: Span, ctx: Context
+) -> tuple[object, object] | None:
+    """Two numbers, or None after reporting that one of them is known only when the model runs."""
     plain = (_plain(left), _plain(right))
-    if any(isinstance(value, Dim) for value in plain):
-        found = f"{left} and {right}"
-        ctx.sink.add(
-            WrongKind(
-                at=at, what=f"the operands of `{operator}`", wanted="known numbers", found=found
-            )
-        )
-        return POISON
-    return _COMPARE[operator](*plain)
+    if not any(isinstance(value, Dim) for value in plain):
+        return plain
+    found, what = f"{left} and {right}", f"the operands of `{operator}`"
+    ctx.sink.add(WrongKind(at=at, what=what, wanted="known numbers", found=found))
+    return None
 
 
 def _whole(operator: str, left: Dim, right: Dim, expression: ast.Binary, ctx: Context) -> object:
@@ -173,7 +186,7 @@ def _power(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
     if base is None or exponent is None:
         return POISON
     if exponent < 0:
-        return float(base) ** exponent if base else POISON
+        return _fraction("**", float(base), float(exponent), at, ctx)
     if base.bit_length() * exponent > 62:
         ctx.sink.add(BadValue(at=at, what="the power", problem="is larger than 2**62"))
         return POISON
@@ -181,25 +194,20 @@ def _power(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
 
 
 def _fraction(operator: str, left: object, right: object, at: Span, ctx: Context) -> object:
-    plain = [_plain(value) for value in (left, right)]
     actions: dict[str, Callable[[float, float], float]] = {
         "+": python_operator.add, "-": python_operator.sub, "*": python_operator.mul,
         "/": python_operator.truediv, "//": python_operator.floordiv,
         "%": python_operator.mod, "**": python_operator.pow,
     }  # fmt: skip
-    if any(isinstance(value, Dim) for value in plain):
-        ctx.sink.add(
-            WrongKind(
-                at=at,
-                what=f"the operands of `{operator}`",
-                wanted="known numbers",
-                found=f"{left}, {right}",
-            )
-        )
+    if (plain := _known(operator, left, right, at, ctx)) is None:
         return POISON
     try:
-        result = actions[operator](float(plain[0]), float(plain[1]))  # type: ignore[arg-type]
+        result = actions[operator](*map(float, plain))  # type: ignore[arg-type]
     except (ArithmeticError, ValueError) as error:
-        ctx.sink.add(BadValue(at=at, what=f"`{operator}`", problem=str(error)))
-        return POISON
-    return result if isinstance(result, float) else POISON
+        problem = f"has no value: {error}"
+    else:
+        if isinstance(result, float) and isfinite(result):
+            return result
+        problem = "is too large" if isinstance(result, float) else "is no real number"
+    ctx.sink.add(BadValue(at=at, what=f"`{left} {operator} {right}`", problem=problem))
+    return POISON

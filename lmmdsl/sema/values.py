@@ -142,10 +142,10 @@ def bundle(graph: Graph, results: tuple[Tensor, ...]) -> object:
         head, _, rest = name.partition(".")
         previous = found.get(head, ())
         found[head] = (*previous, tensor) if rest and isinstance(previous, tuple) else tensor
-    result = found.pop("result", None)
-    if result is None:  # all results are named
-        return tuple(found.values())
-    return Called(result, found) if found else result
+    exposed = {name: value for name, value in found.items() if name in graph.exposes}
+    returned = [value for name, value in found.items() if name not in graph.exposes]
+    result = returned[0] if len(returned) == 1 else tuple(returned)  # several have names
+    return Called(result, exposed) if exposed else result
 
 
 @dataclass(slots=True)

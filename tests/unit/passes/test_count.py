@@ -161,7 +161,7 @@ def test_lora_of_the_published_recipe_counts_like_the_reference():
     text = text.replace(
         "depth = 40, heads = 40, mlp_width = 13824", "depth = 32, heads = 32, mlp_width = 11008"
     )
-    program = written(text.replace("Llama(width = 5120", "Llama(width = 4096"))
+    program = written(text.replace("width = 5120, depth", "width = 4096, depth"))
 
     found = count_stage(program, program.stages[0])
 
