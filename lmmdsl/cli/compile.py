@@ -51,13 +51,18 @@ def _write_text(target: Path, text: str) -> Path:
 
 
 def _onnx(spec: Spec, wish: Wish) -> Path:
-    weights: str | Path | None = wish.weights
-    if weights == RANDOM:
-        weights = _random_weights(spec, wish)
+    is_random = wish.weights == RANDOM
+    if is_random:
+        _announce(spec, wish)
     written = spec.to_onnx(
-        wish.target, weights=weights, naming=wish.naming, profile=wish.profile, dtype=wish.dtype
+        wish.target,
+        weights=None if is_random else wish.weights,
+        naming=wish.naming,
+        profile=wish.profile,
+        dtype=wish.dtype,
+        seed=wish.seed if is_random else None,
     )
-    if weights is None:
+    if wish.weights is None:
         click.echo(
             "no weights are inside, so the package does not run yet: add --weights FILE --naming NAME"
             f" for a checkpoint, or --weights {RANDOM} to try it",
@@ -66,16 +71,14 @@ def _onnx(spec: Spec, wish: Wish) -> Path:
     return written
 
 
-def _random_weights(spec: Spec, wish: Wish) -> Path:
-    """Random weights inside the folder, where the graphs use them in place."""
+def _announce(spec: Spec, wish: Wish) -> None:
+    """Say how large random weights will be, before they fill a disk."""
     if wish.naming is not None:
         raise click.UsageError(f"--naming has no meaning for --weights {RANDOM}")
     params = (param for _, param in spec.program.full.params())
     count = sum(math.prod(size.value for size in param.shape) for param in params)
     size = short_bytes(count * BYTES[wish.dtype])
     click.echo(f"random weights: {exact(count)} parameters, {size}, seed {wish.seed}", err=True)
-    target = wish.target / f"{RANDOM}.safetensors"
-    return spec.random_weights(target, seed=wish.seed, dtype=wish.dtype)
 
 
 def _hf(spec: Spec, wish: Wish) -> Path:
@@ -113,6 +116,9 @@ def _refuse_idle_options(form: str) -> None:
         is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if is_given and ONLY_FOR.get(name, form) != form:
             raise click.UsageError(f"{option.opts[0]} has no meaning for --to {form}")
+    given = context.get_parameter_source("seed") is ParameterSource.COMMANDLINE
+    if given and context.params["weights"] != RANDOM:
+        raise click.UsageError(f"--seed has no meaning without --weights {RANDOM}")
 
 
 @click.command("compile")

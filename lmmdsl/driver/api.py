@@ -128,6 +128,7 @@ class Spec:
         naming: str | None = None,
         profile: str = "std",
         dtype: str = "float32",
+        seed: int | None = None,
     ) -> pathlib.Path:
         """Write an ONNX package.
 
@@ -138,16 +139,26 @@ class Spec:
             naming: the naming scheme of the weights; None for the spec's own names.
             profile: `std` (opset 23), `ort` (ONNX Runtime's fused operators) or `base` (opset 18).
             dtype: `float32` or `float16`.
+            seed: makes random weights, to try a package without a checkpoint: `random.safetensors` beside the graphs.
 
         Returns:
             The folder.
 
         Raises:
             CompileFailed: weights that do not fit, something that ONNX cannot express, or a failed write.
+            ValueError: both weights and a seed.
         """
+        if weights is not None and seed is not None:
+            raise ValueError("a seed makes random weights: give weights or a seed, not both")
         target = pathlib.Path(out)
         products.write_onnx(
-            self.program, target, weights=weights, naming=naming, profile=profile, dtype=dtype
+            self.program,
+            target,
+            weights=weights,
+            naming=naming,
+            profile=profile,
+            dtype=dtype,
+            seed=seed,
         )
         return target
 

@@ -16,6 +16,7 @@ from lmmdsl.driver.output import new_file, new_folder
 from lmmdsl.graph.program import Program
 
 AnyPath = str | os.PathLike[str]
+RANDOM_FILE = "random.safetensors"
 
 
 @contextmanager
@@ -48,8 +49,11 @@ def write_onnx(
     naming: str | None = None,
     profile: str = "std",
     dtype: str = "float32",
+    seed: int | None = None,
 ) -> tuple[str, ...]:
     """Write the ONNX package of a program into the folder `target`; gives the names of its files.
+
+    A `seed` makes random weights, which come to stand beside the graphs.
 
     Reports:
         E0706 and E0707 when the weights do not fit, E0801 for what ONNX cannot express, E0903.
@@ -61,7 +65,11 @@ def write_onnx(
         loads = _planned(program, weights, naming) if weights is not None else None
     try:
         with new_folder(target) as folder:
-            made = export(program, folder, home=target, loads=loads, profile=profile, dtype=dtype)
+            home = target
+            if seed is not None:
+                file = write_random(program, folder / RANDOM_FILE, seed=seed, dtype=dtype)
+                home, loads = folder, _planned(program, file, None)
+            made = export(program, folder, home=home, loads=loads, profile=profile, dtype=dtype)
     except OnnxError as error:
         raise CompileFailed(
             (NotInBackend(backend=f"onnx ({profile})", what=str(error)),)

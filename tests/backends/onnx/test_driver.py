@@ -28,8 +28,7 @@ def spec():
 
 @pytest.fixture(scope="module")
 def package(spec, tmp_path_factory):
-    home = tmp_path_factory.mktemp("package")
-    return spec.to_onnx(home, weights=spec.random_weights(home / "random.safetensors"))
+    return spec.to_onnx(tmp_path_factory.mktemp("home") / "package", seed=0)
 
 
 @pytest.fixture(params=[(61, 47), (23, 90), (336, 336)], ids=str)
@@ -149,8 +148,27 @@ def test_the_same_seed_gives_the_same_weights(spec, tmp_path):
 
 
 def test_random_weights_may_be_half_as_wide(spec, tmp_path):
-    file = spec.random_weights(tmp_path / "random.safetensors", dtype="float16")
-
-    home = spec.to_onnx(tmp_path, weights=file, dtype="float16")
+    home = spec.to_onnx(tmp_path, seed=0, dtype="float16")
 
     assert np.isfinite(Package(home).embed(np.array([[1, 5]]))).all()
+
+
+def test_random_weights_of_a_package_load_into_the_module(spec, package, tmp_path):
+    net = lmmdsl.load_weights(spec.to_torch(), package / "random.safetensors")
+
+    table = net.state_dict()["llm.embedding.weight"].numpy()
+    np.testing.assert_array_equal(Package(package).embed(np.array([[1, 5]]))[0], table[[1, 5]])
+
+
+def test_a_package_that_cannot_be_written_leaves_no_weights(spec, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(lmmdsl.CompileFailed):
+        spec.to_onnx(tmp_path / "file" / "out", seed=0)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_weights_and_a_seed_are_refused(spec, tmp_path):
+    with pytest.raises(ValueError, match="not both"):
+        spec.to_onnx(tmp_path / "out", weights="model.safetensors", seed=0)
