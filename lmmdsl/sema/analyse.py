@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from lmmdsl.diag.codes.emit import NotInBackend
-from lmmdsl.diag.codes.layout import NoLoss
+from lmmdsl.diag.codes.layout import NoLoss, UnusedPart
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
 from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
@@ -177,12 +177,14 @@ class Analysis:
         check_titles(self.block, self.ctx)
         if self.sink.has_errors:
             return None
+        live = share(prune(root))
+        self._check_used(live)
         return Program(
             name=self.block.name,
             doc=self.block.doc or module.doc,
             file=self.source,
             source=next((item.text for item in self.items(ast.SourceDecl)), ""),
-            root=share(prune(root)),
+            root=live,
             full=root,
             roles=titled_roles(self.block, variant, self.models.roles),
             vocab=vocab,
@@ -268,6 +270,34 @@ class Analysis:
                 if isinstance(declared, ast.InputDecl) and declared.name in asked:
                     llm = f"nothing hands `{declared.name}` down to the LLM"
                     injection.problem(f"{llm}: name a value of the model in the body instead")
+
+    def _check_used(self, live: Definition) -> None:
+        """Beside an LLM with a layout, what reads or carries images has a use (E0516)."""
+        roles = self.models.roles
+        if "llm" not in roles.values() or not self.items(ast.LayoutDecl):
+            return
+        idle = [name for name in roles if name not in live.parts]
+        readers = [
+            name for name in idle if roles[name] == "encoder"
+        ]  # what follows them is idle, too
+        named = readers or [name for name in idle if roles[name] == "connector"]
+        width = live.methods["embed"].type_of(live.methods["embed"].outputs[0][1]).shape[-1]
+        fitting = [name for name, kind in self.models.encode.rows() if kind.shape[-1] == width]
+        layouts = (item.span for item in self.items(ast.LayoutDecl))
+        tokens = (within(span, f"<{name}>") for span in layouts for name in ("image", "img"))
+        place = next((at for at in tokens if at), None)
+        for item in self.items(ast.PartDecl):
+            if item.name in named:
+                self.sink.add(
+                    UnusedPart(
+                        at=item.name_span,
+                        part=item.name,
+                        role=roles[item.name],
+                        value=fitting[-1] if fitting else "",
+                        token=place.text.strip("<>") if place else "",
+                        place=place,
+                    )
+                )
 
     def _check_cache(self, root: Definition) -> None:
         """One step of decoding comes to every cached attention once (E0801)."""

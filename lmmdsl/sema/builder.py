@@ -1,10 +1,12 @@
 """Builds one dataflow graph while a method is elaborated."""
 
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Constant, Graph, Input, Node, Payload, Read, Size, Value
+from lmmdsl.graph.ir import Call, Constant, Graph, Input, Node, Payload, Read, Repeat, Size, Value
 from lmmdsl.sema.values import Tensor
 from lmmdsl.text.source import Span
 from lmmdsl.types.tensor import DType, TensorType
+
+ROWS = 3  # axes of rows of features: images, rows, width
 
 
 class GraphBuilder:
@@ -65,6 +67,26 @@ class GraphBuilder:
         index = len(self.nodes)
         self.nodes.append((payload, inputs, types, span))
         return tuple(Tensor(Value(index, slot), kind) for slot, kind in enumerate(types))
+
+    def rows(self) -> list[tuple[str, TensorType]]:
+        """Named values that hold rows of features, in source order."""
+        named = ((n, self.nodes[v.node][2][v.slot]) for v, n in self.names.items())
+        return [(n, k) for n, k in named if k.dtype is DType.FLOAT and len(k.shape) == ROWS]
+
+    def parts_behind(self, value: Value) -> set[str]:
+        """Top-level parts that a value comes from."""
+        found: set[str] = set()
+        waiting, seen = [value.node], set[int]()
+        while waiting:
+            place = waiting.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            payload, inputs, *_ = self.nodes[place]
+            waiting += [source.node for source in inputs if source]
+            if isinstance(payload, Call | Repeat):
+                found.add(payload.part.partition(".")[0])
+        return found
 
     def finish(self, outputs: tuple[tuple[str, Value], ...], span: Span, doc: str = "") -> Graph:
         """The graph with the given outputs."""

@@ -14,7 +14,7 @@ from lmmdsl.diag.codes.layout import VisualWidth
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
 from lmmdsl.diag.codes.project import BadOverride
 from lmmdsl.dims.expr import Dim
-from lmmdsl.graph.ir import Call, Graph, Repeat, Value
+from lmmdsl.graph.ir import Graph, Value
 from lmmdsl.sema import calls, expr, signature
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Blocks, Body
@@ -261,22 +261,26 @@ class Models(Blocks):
         for splice, mark, row in zip(splices, marks, rows, strict=True):
             visual, width = splice.value.type.size(-1), words.type.size(-1)
             if visual != width:
-                unused = self._unused_connector()
-                ctx.sink.add(VisualWidth(at=splice.span, visual=visual, llm=width, unused=unused))
+                ctx.sink.add(self._too_wide(splice, visual, width))
                 return None
             result = calls.apply("splice", [result, mark, row], {}, splice.span, inner)
         return self._finish(
             graph, result, at, "Embed token ids and put visual tokens at their placeholders."
         )
 
-    def _unused_connector(self) -> str:
-        """Name of a connector that the visual value never goes through, or ""."""
-        payloads = [payload for payload, *_ in self.encode.nodes]
-        called = {
-            payload.part.split(".")[0] for payload in payloads if isinstance(payload, Call | Repeat)
-        }
-        names = (name for name, role in self.roles.items() if role == "connector")
-        return next((name for name in names if name not in called), "")
+    def _too_wide(self, splice: Splice, visual: Dim, width: Dim) -> VisualWidth:
+        """Visual rows do not fit: which connector they never went through, and which value would fit."""
+        called = self.encode.parts_behind(splice.value.value)
+        connectors = [name for name, role in self.roles.items() if role == "connector"]
+        fitting = [name for name, kind in self.encode.rows() if kind.shape[-1] == width]
+        return VisualWidth(
+            at=splice.span,
+            visual=visual,
+            llm=width,
+            unused=next((name for name in connectors if name not in called), ""),
+            is_connected=any(name in called for name in connectors),
+            fitting=fitting[-1] if fitting else "",
+        )
 
     def _read(self, llm: PartRef, ctx: Context) -> Graph | None:
         """The encoder of an encoder-decoder, which reads the prompt once."""

@@ -1,8 +1,9 @@
 """E05: the token layout, the vocabulary and the context."""
 
+import re
 from collections import Counter
 
-from lmmdsl.diag.model import Label, Located, Severity, Suggestion, diagnostic
+from lmmdsl.diag.model import Edit, Label, Located, Severity, Suggestion, diagnostic
 from lmmdsl.diag.origins import comes_from, derivations, refer_instead
 from lmmdsl.diag.suggest import did_you_mean, respell
 from lmmdsl.dims.expr import Dim
@@ -25,6 +26,8 @@ class VisualWidth(Located):
     value: str = "the visual features"
     part: str = "llm"
     unused: str = ""  # a connector that the features never go through
+    is_connected: bool = True  # whether they go through any
+    fitting: str = ""  # a value that has the width
 
     def message(self) -> str:
         """Show both widths."""
@@ -46,13 +49,65 @@ class VisualWidth(Located):
 
     def helps(self) -> tuple[str, ...]:
         """Point at the connector."""
+        if self.fitting:
+            return ()  # the fix says it
         if self.unused:
             return (f"send the features through the connector: `|> {self.unused}`",)
+        if not self.is_connected:
+            sizes = f"Linear({self.visual}, {self.part}.width)"
+            return (f"put a connector between: `connector proj: {sizes}`, and `|> proj`",)
         return (f"end the connector at the width of the llm: `out = {self.part}.width`",)
 
     def fixes(self) -> tuple[Suggestion, ...]:
-        """Take the width from the LLM."""
-        return () if self.unused else refer_instead(self.visual, self.llm)
+        """Show the value that fits, else take the connector's width from the LLM: an encoder is as wide as it is."""
+        if self.fitting and self.at is not None:
+            text = re.sub(r"=.*>", f"= {self.fitting}>", self.at.text, flags=re.DOTALL)
+            title = f"show `{self.fitting}`, which is {self.llm} wide"
+            return (Suggestion(title, (Edit(self.at, text),)),)
+        if self.unused or not self.is_connected:
+            return ()
+        return refer_instead(self.visual, self.llm)
+
+
+@diagnostic("E0516", "unused-part", "what reads or carries images has no use")
+class UnusedPart(Located):
+    """An encoder or a connector is declared, but no layout, injection or flow shows what it gives.
+
+    The model would be one of text alone, and a stage that trains the part would train nothing.
+
+    Wrong:
+        visual = vision |> proj
+        layout chat { <image> {question} {answer: loss} }
+    Right:
+        layout chat { <image = visual> {question} {answer: loss} }
+    """
+
+    part: str
+    role: str
+    value: str = ""  # what it goes into
+    token: str = ""  # a token of a layout that looks like its place
+    place: Span | None = None
+
+    def message(self) -> str:
+        """Name it."""
+        return f"nothing uses the {self.role} `{self.part}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        """Mark the token that shows no value."""
+        return (Label(self.place, "shows no value"),) if self.place else ()
+
+    def helps(self) -> tuple[str, ...]:
+        """Show how a layout shows a value."""
+        if self.place and self.value:
+            return ()  # the fix says it
+        return (f"show what it gives in a layout: `<image = {self.value or 'visual'}>`",)
+
+    def fixes(self) -> tuple[Suggestion, ...]:
+        """Fill the token."""
+        if not (self.place and self.value):
+            return ()
+        edit = Edit(self.place, f"<{self.token} = {self.value}>")
+        return (Suggestion(f"show `{self.value}` there", (edit,)),)
 
 
 @diagnostic("E0502", "id-outside-vocabulary", "a token id is outside the vocabulary")
