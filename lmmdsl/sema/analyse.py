@@ -10,6 +10,7 @@ from lmmdsl.diag.codes.layout import NoLoss, UnusedPart
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
 from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
+from lmmdsl.diag.codes.weights import TrainsNothing
 from lmmdsl.diag.sink import Sink
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, TooComplex
@@ -20,6 +21,7 @@ from lmmdsl.passes.entries import reached_twice
 from lmmdsl.passes.keep import STEP
 from lmmdsl.passes.prune import prune
 from lmmdsl.passes.share import share
+from lmmdsl.passes.stages import count_stage
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
@@ -179,7 +181,7 @@ class Analysis:
             return None
         live = share(prune(root))
         self._check_used(live)
-        return Program(
+        program = Program(
             name=self.block.name,
             doc=self.block.doc or module.doc,
             file=self.source,
@@ -198,6 +200,8 @@ class Analysis:
             variant=variant,
             spec_hash=_hash(self.source, variant, self.overrides),
         )
+        self._check_stages(program)
+        return program
 
     def _body(self) -> Body:
         body = Body()
@@ -298,6 +302,15 @@ class Analysis:
                         place=place,
                     )
                 )
+
+    def _check_stages(self, program: Program) -> None:
+        """Every stage trains something that is used (E0710)."""
+        for stage in program.stages if not self.sink.has_errors else ():
+            parts = count_stage(program, stage)
+            if not any(part.trained or part.adapters for part in parts):
+                at = within(stage.span, stage.name) or stage.span
+                known = tuple(part.part for part in parts if part.used)
+                self.sink.add(TrainsNothing(at=at, stage=stage.name, parts=known))
 
     def _check_cache(self, root: Definition) -> None:
         """One step of decoding comes to every cached attention once (E0801)."""

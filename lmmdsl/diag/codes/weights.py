@@ -230,3 +230,25 @@ class UnknownMappedPart(Located):
     def fixes(self) -> tuple[Suggestion, ...]:
         """Replace by the near part."""
         return respell(self.at, self.path, self.candidates)
+
+
+@diagnostic("E0710", "trains-nothing", "a stage trains nothing")
+class TrainsNothing(Located):
+    """A stage names no part, or only parts without parameters that the model uses.
+
+    Wrong:
+        stage pretrain { }
+    Right:
+        stage pretrain { train proj }
+    """
+
+    stage: str
+    parts: tuple[str, ...] = ()
+
+    def message(self) -> str:
+        """Name it."""
+        return f"stage `{self.stage}` trains nothing"
+
+    def helps(self) -> tuple[str, ...]:
+        """Show what it could train."""
+        return (f"name parts that learn: {join(self.parts)}",) if self.parts else ()
