@@ -7,13 +7,14 @@ the field use for the same thing (`hidden_size`, `width`) are tried.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from lmmdsl.diag.model import Applicability, Edit, Suggestion
 from lmmdsl.text.source import Span
 
 MOST = 3
 _STEM = 3
-_MOST_KNOWN = 200  # inner names come first; a file of thousands is no one's typing error
+_MOST_KNOWN = 100  # inner names come first; a file of thousands is no one's typing error
 _SLIP = 2  # more edits than this are no slip of the fingers
 
 # What other tools call our parameters. Offered only where the parameter exists.
@@ -52,7 +53,11 @@ _SYNONYMS = {
 
 def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """The candidates closest to `name`, best first, at most three; empty when none is near."""
-    known = tuple(dict.fromkeys(c for c in candidates if c != name))[:_MOST_KNOWN]
+    return _nearest(name, tuple(dict.fromkeys(c for c in candidates if c != name))[:_MOST_KNOWN])
+
+
+@lru_cache(maxsize=64)  # a mistake asks for its words, and again for its edit
+def _nearest(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return (
         _close(name, known, min(_SLIP, _allowed(name)))
         or tuple(c for c in known if c in _SYNONYMS.get(name, "").split())
@@ -67,7 +72,7 @@ def _allowed(name: str) -> int:
 
 def _close(name: str, known: Iterable[str], allowed: int) -> tuple[str, ...]:
     """Names within `allowed` edits, not many more than the best of them."""
-    ranked = sorted((distance(name.lower(), c.lower()), c) for c in known)
+    ranked = sorted((distance(name.lower(), c.lower(), allowed), c) for c in known)
     best = ranked[0][0] if ranked else 0
     limit = min(allowed, best if best <= 1 else best + 1)
     return tuple(c for gap, c in ranked if gap <= limit and gap < max(len(name), len(c)))[:MOST]
@@ -80,9 +85,12 @@ def _same_words(name: str, candidate: str) -> bool:
     return words or (len(left) >= _STEM and right.startswith(left))
 
 
-def distance(left: str, right: str) -> int:
-    """Edits (insert, delete, replace, swap neighbours) that turn one word into the other."""
-    if abs(len(left) - len(right)) > 12 or len(left) > 64:
+def distance(left: str, right: str, most: int = 12) -> int:
+    """Edits (insert, delete, replace, swap neighbours) that turn one word into the other.
+
+    Where it takes more than `most`, the length of the longer word.
+    """
+    if abs(len(left) - len(right)) > most or len(left) > 64:
         return max(len(left), len(right))
     older: list[int] = []
     old = list(range(len(right) + 1))
@@ -93,6 +101,8 @@ def distance(left: str, right: str) -> int:
             if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
                 best = min(best, older[j - 2] + 1)
             new.append(best)
+        if min(new) > most and min(old) > most:  # a swap reaches back two rows
+            return max(len(left), len(right))
         older, old = old, new
     return old[-1]
 

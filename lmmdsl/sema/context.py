@@ -82,13 +82,13 @@ class State:
             self.counted[id(definition)] = known
         return known
 
-    def step(self, at: Span) -> None:
-        """Count one step of work.
+    def step(self, at: Span, work: int = 1) -> None:
+        """Count a step of work, such as one per item of a list.
 
         Reports:
             E0310 once the budget is spent.
         """
-        self.steps += 1
+        self.steps += work
         if self.steps > MAX_STEPS:
             self.sink.add(TooManySteps(at=at, limit=MAX_STEPS))
             raise Exhausted

@@ -92,6 +92,7 @@ def constant(
 
 def _short(joined: tuple[object, ...] | str, at: Span, ctx: Context) -> object:
     """A joined list or string within the limit."""
+    ctx.state.step(at, len(joined))
     if len(joined) <= MAX_ITEMS:
         return joined
     what = "the string" if isinstance(joined, str) else "the list"
@@ -127,6 +128,7 @@ def _range(left: Dim, right: Dim, at: Span, ctx: Context) -> object:
             )
         )
         return POISON
+    ctx.state.step(at, max(last - first, 0))
     return tuple(Dim.of(item, Why(str(item), at)) for item in range(first, last))
 
 

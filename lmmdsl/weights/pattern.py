@@ -26,14 +26,22 @@ def fill(name: str, layer: int) -> str:
 
 
 def matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all patterns of names to ignore; without any it matches nothing."""
-    return re.compile("|".join(map(_expression, patterns)) or r"(?!)")
+    """One expression for all patterns of names to ignore; without any it matches nothing.
+
+    It never goes back over a part that has matched, so its time grows with the length of a name, whatever the pattern.
+    """
+    return re.compile("|".join(map(_expression, patterns)) or r"(?!)", re.DOTALL)
 
 
 def _expression(pattern: str) -> str:
-    pieces = re.split(r"(\*|\{i(?:[+-]\d{1,4})?\})", pattern)
-    parts = {"*": ".*"}
-    return "".join(
-        parts.get(piece) or (r"\d+" if piece.startswith("{i") else re.escape(piece))
-        for piece in pieces
-    )
+    first, *others = map(_piece, pattern.split("*"))
+    if not others:
+        return first
+    *between, last = others
+    return first + "".join(f"(?>.*?{piece})" for piece in between) + f".*{last}"
+
+
+def _piece(text: str) -> str:
+    """Text without wildcards, but for layers."""
+    pieces = re.split(r"(\{i(?:[+-]\d{1,4})?\})", text)
+    return "".join(r"\d++" if piece.startswith("{i") else re.escape(piece) for piece in pieces)
