@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from lmmdsl.diag.codes.emit import NotInBackend
-from lmmdsl.diag.codes.layout import NoLoss, UnusedPart
+from lmmdsl.diag.codes.layout import NoLoss
 from lmmdsl.diag.codes.names import DuplicateName, NoModel, RoleMissing, SecondModel
 from lmmdsl.diag.codes.project import UnknownVariant
+from lmmdsl.diag.codes.sequence import UnusedPart
 from lmmdsl.diag.codes.types import BadValue, TooDeep, UnknownSetting
 from lmmdsl.diag.codes.weights import TrainsNothing
 from lmmdsl.diag.sink import Sink
@@ -26,7 +27,7 @@ from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
 from lmmdsl.sema.inject import Injection, make_plan
-from lmmdsl.sema.layout import Room, build_layout, build_vocab, distinct_rows
+from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_turn, distinct_rows
 from lmmdsl.sema.model import Models, Overrides, Splice
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
@@ -157,6 +158,8 @@ class Analysis:
         splices = distinct_rows(spliced, self.ctx)
         arrange = self._arrange(vocab, layouts)
         methods = self.models.text_graphs(splices, arrange, self.scope, self.ctx, self.block)
+        for item in self.items(ast.LayoutDecl) if methods else ():
+            check_turn(item, reads="read" in methods, ctx=self.ctx)
         self._check_handed(methods)
         methods = {**self.models.encode_graphs(self._visuals(splices)), **methods}
         methods |= self.models.flows(body.methods, self.ctx)

@@ -17,6 +17,7 @@ from lmmdsl.diag.codes.layout import (
     UnknownToken,
     VocabularyRows,
 )
+from lmmdsl.diag.codes.sequence import AnswerTurn
 from lmmdsl.diag.codes.types import UnknownSetting, WrongKind
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim, Why
@@ -114,6 +115,23 @@ def _check_rows(
         steps = f"{needed} rows are needed, {padded} when padded to a multiple of {multiple}"
         declared = Dim.of(padded, Why(steps if multiple > 1 else f"{needed} rows", None, causes))
         ctx.sink.add(VocabularyRows(at=span, declared=declared, rows=rows))
+
+
+def check_turn(item: ast.LayoutDecl, *, reads: bool, ctx: Context) -> None:
+    """A layout says where the answer begins just where an LLM reads prompts with an encoder of its own (else E0517)."""
+    segments = list(_flat(item.segments))
+    turns = [segment.span for segment in segments if isinstance(segment, ast.TurnSegment)]
+    if reads and not turns:
+        slots = [s for s in segments if isinstance(s, ast.SlotSegment) and s.mark == "loss"]
+        at = slots[0].span if slots else within(item.span, item.name) or item.span
+        ctx.sink.add(AnswerTurn(at=at, layout=item.name, reads=True, before=bool(slots)))
+    for turn in turns[1:] if reads else turns:
+        ctx.sink.add(AnswerTurn(at=turn, layout=item.name, reads=reads))
+
+
+def _flat(segments: Iterable[ast.Segment]) -> Iterator[ast.Segment]:
+    for segment in segments:
+        yield from _flat(segment.segments) if isinstance(segment, ast.RepeatSegment) else (segment,)
 
 
 def build_layout(

@@ -8,10 +8,13 @@ from lmmdsl.diag.codes import (
     names,
     naming,
     project,
+    sequence,
     shapes,
     syntax,
     types,
     weights,
 )
 
-AREAS = (project, syntax, names, types, shapes, layout, facts, inject, weights, naming, emit)
+AREAS = (
+    project, syntax, names, types, shapes, layout, sequence, facts, inject, weights, naming, emit
+)  # fmt: skip

@@ -69,47 +69,6 @@ class VisualWidth(Located):
         return refer_instead(self.visual, self.llm)
 
 
-@diagnostic("E0516", "unused-part", "what reads or carries images has no use")
-class UnusedPart(Located):
-    """An encoder or a connector is declared, but no layout, injection or flow shows what it gives.
-
-    The model would be one of text alone, and a stage that trains the part would train nothing.
-
-    Wrong:
-        visual = vision |> proj
-        layout chat { <image> {question} {answer: loss} }
-    Right:
-        layout chat { <image = visual> {question} {answer: loss} }
-    """
-
-    part: str
-    role: str
-    value: str = ""  # what it goes into
-    token: str = ""  # a token of a layout that looks like its place
-    place: Span | None = None
-
-    def message(self) -> str:
-        """Name it."""
-        return f"nothing uses the {self.role} `{self.part}`"
-
-    def labels(self) -> tuple[Label, ...]:
-        """Mark the token that shows no value."""
-        return (Label(self.place, "shows no value"),) if self.place else ()
-
-    def helps(self) -> tuple[str, ...]:
-        """Show how a layout shows a value."""
-        if self.place and self.value:
-            return ()  # the fix says it
-        return (f"show what it gives in a layout: `<image = {self.value or 'visual'}>`",)
-
-    def fixes(self) -> tuple[Suggestion, ...]:
-        """Fill the token."""
-        if not (self.place and self.value):
-            return ()
-        edit = Edit(self.place, f"<{self.token} = {self.value}>")
-        return (Suggestion(f"show `{self.value}` there", (edit,)),)
-
-
 @diagnostic("E0502", "id-outside-vocabulary", "a token id is outside the vocabulary")
 class IdOutsideVocabulary(Located):
     """A named token has an id for which the embedding has no row.
