@@ -28,9 +28,10 @@ from lmmdsl.sema.blocks import Body
 from lmmdsl.sema.context import MAX_DEPTH, Context, Exhausted, State, Thunk
 from lmmdsl.sema.inject import Injection, make_plan
 from lmmdsl.sema.layout import Room, build_layout, build_vocab, check_turn, distinct_rows
-from lmmdsl.sema.model import Models, Overrides, Splice
+from lmmdsl.sema.model import Models, Splice
 from lmmdsl.sema.modules import Loader, Modules
 from lmmdsl.sema.naming import declared_names
+from lmmdsl.sema.overrides import Overrides
 from lmmdsl.sema.plan import EMPTY, Plan
 from lmmdsl.sema.sections import (
     build_preprocess,
@@ -177,7 +178,7 @@ class Analysis:
             maps = (item for item in self.items(ast.Naming) if item.repository is not None)
             weights = tuple(build_weights(item, root, self.ctx) for item in maps)
         self._check_roles(tuple(layouts))
-        self.models.check_overrides(self.ctx)
+        self.overrides.check(self.ctx)
         check_variants(self.block, variant, root, self.ctx)
         check_titles(self.block, self.ctx)
         if self.sink.has_errors:

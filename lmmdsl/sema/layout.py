@@ -24,7 +24,8 @@ from lmmdsl.dims.expr import Dim, Why
 from lmmdsl.graph.program import Group, Image, Layout, Segment, Slot, Text, Token, Turn, Vocab
 from lmmdsl.sema import calls, expr, operators
 from lmmdsl.sema.context import Context
-from lmmdsl.sema.model import Overrides, Splice
+from lmmdsl.sema.model import Splice
+from lmmdsl.sema.overrides import Overrides
 from lmmdsl.sema.values import Poison, Tensor, describe
 from lmmdsl.syntax import ast
 from lmmdsl.text.source import Span

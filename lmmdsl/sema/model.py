@@ -7,24 +7,23 @@ Axes: I images, B batch, T tokens in this step, S tokens seen so far and now, N 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from lmmdsl.diag.codes.facts import ComponentName
 from lmmdsl.diag.codes.layout import VisualWidth
 from lmmdsl.diag.codes.names import DuplicateName, UnknownMember, UnknownRole
-from lmmdsl.diag.codes.project import BadOverride
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Graph, Value
-from lmmdsl.sema import calls, expr, signature
+from lmmdsl.sema import calls, signature
 from lmmdsl.sema.arrange import Arrange
 from lmmdsl.sema.blocks import Blocks, Body
 from lmmdsl.sema.builder import GraphBuilder
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.marks import BATCH, TOKENS
 from lmmdsl.sema.methods import elaborate_method
+from lmmdsl.sema.overrides import Overrides
 from lmmdsl.sema.values import (
     POISON,
-    BlockRef,
     Called,
     PartRef,
     Poison,
@@ -49,28 +48,6 @@ class Splice:
     token: int
     span: Span
     name: str = "features"
-
-
-@dataclass
-class Overrides:
-    """Settings from a variant and from outside, by part and parameter; each is taken once."""
-
-    items: dict[tuple[str, ...], ast.Override] = field(default_factory=dict)
-    used: set[tuple[str, ...]] = field(default_factory=set)
-
-    def take(self, path: tuple[str, ...]) -> ast.Override | None:
-        """The override of a path, if any."""
-        if path in self.items:
-            self.used.add(path)
-        return self.items.get(path)
-
-    def under(self, name: str) -> dict[str, ast.Override]:
-        """Overrides `name.parameter`, by parameter."""
-        found = {
-            path[1]: item for path, item in self.items.items() if len(path) == 2 and path[0] == name
-        }
-        self.used |= {(name, key) for key in found}
-        return found
 
 
 class Models(Blocks):
@@ -98,7 +75,7 @@ class Models(Blocks):
         if isinstance(item, ast.Let) and (override := self.overrides.take((item.name,))):
             item = replace(item, value=override.value)
         if isinstance(item, ast.PartDecl):
-            item = self._overridden(item, ctx)
+            item = self.overrides.applied(item, ctx)
             self._role(item, ctx)
         value = super().define(item, ctx, body)
         if isinstance(value, PartRef):
@@ -115,39 +92,6 @@ class Models(Blocks):
         if role == "llm" and role in self.roles.values():
             ctx.sink.add(DuplicateName(at=item.name_span, name="llm", first=item.name_span))
         self.roles[item.name] = role
-
-    def _overridden(self, item: ast.PartDecl, ctx: Context) -> ast.PartDecl:
-        changes = self.overrides.under(item.name)
-        if not changes or not isinstance(item.value, ast.CallExpr):
-            return item
-        function = expr.evaluate(item.value.function, ctx)
-        names = (
-            [p.name for p in function.block.parameters] if isinstance(function, BlockRef) else []
-        )
-        arguments = []
-        for place, argument in enumerate(item.value.arguments):
-            name = argument.name or (names[place] if place < len(names) else None)
-            change = changes.pop(name, None) if name else None
-            arguments.append(
-                replace(argument, value=change.value, span=change.span) if change else argument
-            )
-        for name, change in changes.items():
-            arguments.append(ast.Argument(span=change.span, name=name, value=change.value))
-        return replace(item, value=replace(item.value, arguments=tuple(arguments)))
-
-    def check_overrides(self, ctx: Context) -> None:
-        """Report overrides that named nothing (E0905)."""
-        for path, item in self.overrides.items.items():
-            if path not in self.overrides.used:
-                known = tuple(".".join((name, *path[1:])) for name in ctx.scope.names)
-                ctx.sink.add(
-                    BadOverride(
-                        at=item.span,
-                        path=".".join(path),
-                        problem="names nothing in this model",
-                        candidates=known,
-                    )
-                )
 
     # ---- components ----
 

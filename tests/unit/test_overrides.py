@@ -48,3 +48,35 @@ def test_setting_of_a_value_leaves_values_of_that_name_inside_blocks():
 
     assert root.methods["run"].type_of(root.methods["run"].outputs[0][1]).shape[1].value == 40
     assert root.parts["inner"].definition.parts["proj"].definition.binding["out"].value == 16
+
+
+MADE_IN_OTHER_WAYS = """
+from std.nn import Linear
+
+model Outer {
+  wide   = true
+  layers: 3 * Linear(8, 8)
+  chosen: if wide then Linear(8, 8) else Linear(8, 8)
+  listed: [Linear(8, 8) for k in 0..2]
+
+  flow run(x: [B, 8]) -> [B, 8] { return x |> layers |> chosen |> listed }
+}
+"""
+
+
+def checked(*settings: tuple[str, str]):
+    return check_text(MADE_IN_OTHER_WAYS, Request(path="written.lmm", settings=settings))
+
+
+def test_settings_reach_calls_that_are_repeated_or_chosen():
+    program = checked(("layers.biased", "false"), ("chosen.biased", "false")).program
+    names = [path for path, _ in program.root.params()]
+
+    assert not [name for name in names if name.startswith(("layers", "chosen")) and "bias" in name]
+    assert [name for name in names if name.startswith("listed") and "bias" in name]
+
+
+def test_a_setting_that_no_call_takes_is_a_mistake():
+    (found,) = checked(("listed.biased", "false")).diagnostics
+
+    assert found.code == "E0905"
