@@ -30,6 +30,7 @@ class Cards:
         self.training = {part.part: part for part in count_stage(program, stage)} if stage else {}
         self._inside = Inside(program, stage, self.used)
         self._roles = {role.part: role.kind for role in program.roles}
+        self._titles = {role.part: role.title for role in program.roles}
         self._stages = {} if stage else _stages(program)
 
     def part(self, part: str, name: str, kind: str = "card") -> Box:
@@ -43,17 +44,22 @@ class Cards:
         elif isinstance(declared, Stack):
             subtitle = f"{len(declared.definitions)} × {declared.definitions[0].block}"
         training = self.training.get(part)
+        total = self.used.of_part(used).total
         return Box(
             id=name,
             kind=kind,
             title=part,
-            subtitle=subtitle,
-            value=short(self.used.of_part(used).total),
+            subtitle=self._titled(part, subtitle),
+            value=short(total) if total else "",
             tag=_tag(training),
             tone=training.state if training else self._roles.get(part, "part"),
             lines=lines,
             note=self._stages.get(part, ""),
         )
+
+    def _titled(self, part: str, about: str) -> str:
+        """The published name of a part over how it is built."""
+        return "\n".join(filter(None, (self._titles.get(part), about)))
 
     def llm(self, part: str) -> tuple[Box, ...]:
         """The card of the LLM, behind that of its encoder if it has one."""
@@ -89,7 +95,9 @@ class Cards:
             whole,
             id=name,
             title=f"{part}.{main.name}",
-            subtitle=sizes_of(declared.definition) if isinstance(declared, Instance) else "",
+            subtitle=self._titled(
+                part, sizes_of(declared.definition) if isinstance(declared, Instance) else ""
+            ),
             value=short(total),
             lines=lines + self._inside.lines(part, rest, live),
             note=note,

@@ -1,11 +1,13 @@
 """Write a figure as DOT text. The same figure gives the same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from lmmdsl.backends.dot import label
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Grid, Item, Strip
 from lmmdsl.backends.dot.style import FONT, INK, LINE, PAPER, VISUAL_EDGE, tone
 
+HOLD = 30  # how much stronger than an arrow the left edge pulls
 MARGINS = {
     "card": "0.13,0.09",
     "wide": "0.13,0.09",
@@ -39,8 +41,10 @@ def _body(figure: Figure) -> Iterator[str]:
         yield from _frame(frame, figure)
     for row in figure.rows:
         yield f"  {{ rank=same; {'; '.join(map(quote, row))} }}"
+    for above, below in pairwise(figure.left):
+        yield f"  {quote(above)}:w -> {quote(below)}:w [style=invis, weight={HOLD}]"
     for arrow in figure.arrows:
-        yield f"  {_edge(arrow)}"
+        yield f"  {_edge(arrow, _is_leftward(arrow, figure.rows))}"
 
 
 def _frame(frame: Frame, figure: Figure) -> Iterator[str]:
@@ -71,7 +75,17 @@ def _outline(box: Box) -> str:
     return f'style="{style}", {paint}, margin="{MARGINS[box.kind]}", height=0.3, width=0.3'
 
 
-def _edge(arrow: Arrow) -> str:
+def _is_leftward(arrow: Arrow, rows: Iterable[tuple[str, ...]]) -> bool:
+    """Whether an arrow points to the left within a row."""
+    ends = (arrow.source, arrow.target)
+    return any(
+        row.index(arrow.target) < row.index(arrow.source)
+        for row in rows
+        if all(end in row for end in ends)
+    )
+
+
+def _edge(arrow: Arrow, is_leftward: bool) -> str:
     target = f"{quote(arrow.target)}:{quote(arrow.port)}:n" if arrow.port else quote(arrow.target)
     color = VISUAL_EDGE if arrow.is_visual else LINE
     options = []
@@ -81,5 +95,8 @@ def _edge(arrow: Arrow) -> str:
         options.append(f'color="{color}", penwidth=2.4')
     if arrow.is_hidden:
         options.append("style=invis")
+    if is_leftward:  # Graphviz orders a row by its edges, tail first
+        options.append("dir=back")
+        return f"{target} -> {quote(arrow.source)} [{', '.join(options)}]"
     written = f" [{', '.join(options)}]" if options else ""
     return f"{quote(arrow.source)} -> {target}{written}"

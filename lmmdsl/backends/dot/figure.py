@@ -61,12 +61,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The LLM's input sequence, read from left to right."""
+    """The LLM's input sequence, read from left to right, line by line."""
 
     id: str
     title: str
-    cells: tuple[Cell, ...]
+    lines: tuple[tuple[Cell, ...], ...]
     note: str = ""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Of all lines."""
+        return tuple(cell for line in self.lines for cell in line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,8 @@ class Frame:
 class Figure:
     """A whole picture.
 
-    `rows` lists boxes that lie side by side, from left to right; `legend` pairs tones with what they mean.
+    `rows` lists boxes that lie side by side, from left to right; `left` those at the left edge, from the top; `legend`
+    pairs tones with what they mean.
     """
 
     title: str
@@ -122,5 +128,6 @@ class Figure:
     arrows: tuple[Arrow, ...]
     frames: tuple[Frame, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+    left: tuple[str, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     name: str = "figure"

@@ -9,6 +9,7 @@ from lmmdsl.backends.dot.style import INK, MONO, MUTED, PAPER, RULE, SEES, SEES_
 
 TITLE, BODY, SMALL = 18, 14, 12
 LOSS = "loss"
+LEFT = 'ALIGN="LEFT"'
 _PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
 
@@ -57,13 +58,15 @@ def box(item: Box) -> str:
 def _card(item: Box) -> str:
     colors = tone(item.tone)
     title = f"{item.title}  " if item.value else item.title
-    head = _cell(words(title, TITLE, bold=True), 'ALIGN="LEFT"')
+    head = _cell(words(title, TITLE, bold=True), LEFT)
     value = _cell(words(item.value, 15, bold=True, color=colors.line), 'ALIGN="RIGHT"')
     rows = [_row(head, value)]
-    subtitle = f"{item.subtitle}   " if item.tag else item.subtitle
-    small = _cell(words(subtitle, SMALL, color=MUTED), 'ALIGN="LEFT"')
     tag = _cell(words(item.tag, BODY, bold=True, color=colors.line), 'ALIGN="RIGHT"')
-    rows.append(_row(small, tag if item.tag else _cell(" ")))
+    after = [tag if item.tag else _cell(" ")]
+    for line in item.subtitle.splitlines() or [""]:
+        shown = words(f"{line}   " if item.tag else line, SMALL, color=MUTED)
+        rows.append(_row(_cell(shown, LEFT), *after))
+        after = [_cell(" ")]
     if item.lines:
         rows.append(_row(_cell(_lines(item), 'COLSPAN="2" ALIGN="CENTER"')))
     if item.note:
@@ -81,7 +84,7 @@ def _lines(item: Box) -> str:
 def _line(line: Line, host: str) -> str:
     ink = MUTED if line.is_muted else INK
     cells = [_cell(words(line.count, 15, bold=True, color=ink))] if line.count else []
-    cells.append(_cell(words(line.text, BODY, color=ink), 'ALIGN="LEFT"'))
+    cells.append(_cell(words(line.text, BODY, color=ink), LEFT))
     if line.value:
         cells.append(_cell(words(line.value, SMALL, color=MUTED), 'ALIGN="RIGHT"'))
     if not line.inside:
@@ -107,11 +110,15 @@ def _outline(line: Line, host: str) -> str:
 
 def strip(item: Strip) -> str:
     """The label of a token strip: contents, counts and ids of its segments."""
-    rows = [_row(*map(_content, item.cells)), _row(*map(_count, item.cells))]
+    cells = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="5"'
+    rows = [
+        _row(_cell(_table([_row(*map(_content, line)), _row(*map(_count, line))], cells), LEFT))
+        for line in item.lines
+    ]
     if item.note:
         note = f"{words(f'{item.title}  ', BODY, bold=True)}{words(item.note, BODY, color=MUTED)}"
-        rows.append(_row(_cell(note, f'COLSPAN="{len(item.cells)}" ALIGN="LEFT"')))
-    return _table(rows, 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="5"')
+        rows.append(_row(_cell(note, f'{LEFT} CELLPADDING="5"')))
+    return _table(rows)
 
 
 def _content(cell: Cell) -> str:
@@ -171,10 +178,10 @@ def arrow(lines: tuple[str, ...], color: str) -> str:
 
 def title(figure: Figure) -> str:
     """The label of the whole picture: title, subtitle, legend."""
-    rows = [_row(_cell(words(figure.title, 22, bold=True), 'ALIGN="LEFT"'))]
-    rows.append(_row(_cell(words(figure.subtitle, BODY, color=MUTED), 'ALIGN="LEFT"')))
+    rows = [_row(_cell(words(figure.title, 22, bold=True), LEFT))]
+    rows.append(_row(_cell(words(figure.subtitle, BODY, color=MUTED), LEFT)))
     if figure.legend:
-        rows.append(_row(_cell(_legend(figure.legend), 'ALIGN="LEFT"')))
+        rows.append(_row(_cell(_legend(figure.legend), LEFT)))
     rows.append(_row(_cell(words(" ", BODY))))
     return _table(rows, f'{_PLAIN} CELLPADDING="3"')
 
@@ -187,6 +194,6 @@ def _legend(items: tuple[tuple[str, str], ...]) -> str:
         border = f'BORDER="2" COLOR="{colors.line}" BGCOLOR="{colors.fill}"'
         cells += [
             _cell("", f'{border} WIDTH="28" HEIGHT="18" FIXEDSIZE="TRUE"'),
-            _cell(words(f"{meaning}  ", BODY), 'ALIGN="LEFT"'),
+            _cell(words(f"{meaning}  ", BODY), LEFT),
         ]
     return _table([_row(*cells)], 'BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="2"')

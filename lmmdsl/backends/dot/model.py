@@ -4,17 +4,18 @@ From the image on the left to the logits: preprocessing, encoder, what is droppe
 that the visual tokens enter; below that the LLM. Parts are cards with their stacks folded and their parameters.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from lmmdsl.backends.dot.cards import READER, Cards
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Item, Line
+from lmmdsl.backends.dot.fold import run_box, runs
+from lmmdsl.backends.dot.rows import fits, wrapped
 from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
 from lmmdsl.backends.dot.words import (
     has_tokens,
-    operation,
     picture_of,
     tokens_of,
 )
@@ -23,7 +24,6 @@ from lmmdsl.graph.ir import (
     Constant,
     Graph,
     Input,
-    Node,
     Read,
     Repeat,
     Size,
@@ -60,6 +60,7 @@ class _Model:
         self.arrows: list[Arrow] = []
         self.frames: list[Frame] = []
         self.rows: list[tuple[str, ...]] = []
+        self.left: list[str] = []
         self.known: set[str] = set()  # parts that have their card
         self.drawn: dict[Hashable, str] = {}  # boxes of the steps that visual values come from
 
@@ -83,6 +84,7 @@ class _Model:
             arrows=tuple(self.arrows),
             frames=tuple(self.frames),
             rows=tuple(self.rows),
+            left=tuple(self.left),
             legend=self._legend(),
             name=self.program.name,
         )
@@ -124,6 +126,8 @@ class _Model:
         row: list[str] = []
         steps = _same(graph)
         drawn = self.drawn if self._is_visual(method) else {}
+        known = [index for index, step in enumerate(steps) if step in drawn]
+        run_of = {index: run for run in runs(graph, without=known) for index in run}
         for index, node in enumerate(graph.nodes):
             if isinstance(node.payload, Constant | Size):
                 continue
@@ -133,19 +137,24 @@ class _Model:
             if isinstance(node.payload, Input):
                 ids[index] = self._input(prefix, graph, index, row)
             else:
-                box = self._step(f"{prefix}{index}", graph, node)
-                self.items.append(box)
-                ids[index] = box.id
-                row.append(box.id)
+                run = run_of.get(index, (index,))
+                ids[index] = f"{prefix}{run[0]}"
+                if index == run[0]:
+                    self.items.append(self._step(ids[index], graph, run))
+                    row.append(ids[index])
                 self._feed(graph, index, ids)
             drawn[steps[index]] = ids[index]
         self._result(method, graph, ids, row)
         if _is_chain(graph):
-            self.rows.append(tuple(row))
+            self.rows += wrapped(self._named(row), self.arrows)
+
+    def _named(self, names: Sequence[str]) -> list[Item]:
+        items = {item.id: item for item in self.items}
+        return [items[name] for name in names]
 
     def _feed(self, graph: Graph, index: int, ids: Mapping[int, str]) -> None:
         for value in graph.nodes[index].inputs:
-            if value and value.node in ids:
+            if value and value.node in ids and ids[value.node] != ids[index]:
                 self._connect(ids[value.node], ids[index], graph, value)
 
     def _connect(
@@ -158,10 +167,12 @@ class _Model:
         notes: tuple[str, ...] = (),
     ) -> None:
         kind = graph.type_of(value)
-        label = tokens_of(kind) if has_tokens(graph, value) else (str(kind),)
+        label = tokens_of(kind) if has_tokens(graph, value) else ("", str(kind))
         if isinstance(graph.nodes[value.node].payload, Input) and len(kind.shape) == IMAGE:
             label = picture_of(kind)
-        self.arrows.append(Arrow(source, target, (*label, *notes), port, is_visual=True))
+        arrow = Arrow(source, target, (*label, *notes), port, is_visual=True)
+        if arrow not in self.arrows:  # steps of one box may read the same value
+            self.arrows.append(arrow)
 
     def _input(self, prefix: str, graph: Graph, index: int, row: list[str]) -> str:
         node = graph.nodes[index]
@@ -192,19 +203,15 @@ class _Model:
         nodes = (graph.nodes[reader] for reader in graph.readers().get(Value(index), []))
         return [node.payload.part for node in nodes if isinstance(node.payload, Call | Repeat)]
 
-    def _step(self, name: str, graph: Graph, node: Node) -> Box:
+    def _step(self, name: str, graph: Graph, run: Sequence[int]) -> Box:
+        node = graph.nodes[run[0]]
         match node.payload:
             case Call(part=part, method=method) | Repeat(part=part, method=method):
                 return self._part(part.partition(".")[0], method, name)
             case Read(path):
                 return Box(name, "data", path, str(node.types[0]), tone="parameter")
             case _:
-                title, settings = operation(node)
-                numbers = (graph.nodes[value.node].payload for value in node.inputs if value)
-                shown = [_rounded(n.value) for n in numbers if isinstance(n, Constant)]
-                return Box(
-                    name, "op", title, ", ".join(filter(None, [*shown, settings])), tone="op"
-                )
+                return run_box(name, graph, run)
 
     def _part(self, part: str, method: str, name: str) -> Box:
         """The card of a part; where it comes again, it is the same one, so its inside is not told twice."""
@@ -260,7 +267,7 @@ class _Model:
             kind = graph.type_of(graph.outputs[0][1])
             self.items.append(Box("logits", "data", "logits", str(kind), tone="data"))
             self.arrows.append(Arrow("llm", "logits"))
-        self._visibility()
+        self._around_llm()
 
     def _sequence(self, decode: Graph) -> None:
         arrange = self.program.root.methods.get("arrange")
@@ -291,15 +298,26 @@ class _Model:
             Arrow("strip", "llm", ("answer", answer)),
         ]
 
-    def _visibility(self) -> None:
+    def _around_llm(self) -> None:
+        """Stand what belongs to the LLM beside it, or below it where the page is not wide enough."""
         grid = make_grid(self.program, self.ledger, "sees") if self.ledger else None
+        self.items += [grid] if grid else []
         names = {item.id for item in self.items}
-        if grid:
-            self.items.append(grid)
-            self.arrows.append(Arrow("sees", "llm", is_hidden=True))
-        before = [name for name in ("sees", READER) if name in {item.id for item in self.items}]
-        row = (*before, "llm", *(["logits"] if "logits" in names else []))
-        self.rows.append(row)
+        beside = [name for name in ("sees", READER) if name in names]
+        after = [name for name in ("logits",) if name in names]
+        row = (*beside, "llm", *after)
+        self.left += [item[0] for item in self.rows] + ["strip"]
+        if fits(self._named(row), self.arrows):
+            self.rows.append(row)
+            self.left.append(row[0])
+            self.arrows += [Arrow("sees", "llm", is_hidden=True)] if grid else []
+            return
+        self.items = [_upright(item) for item in self.items]
+        own = ("llm", *after)
+        self.left += [*beside, "llm"] if READER in names else ["llm", *beside]
+        self.rows += (
+            [own] if READER in names or fits(self._named(own), self.arrows) else [(*beside, *after)]
+        )
 
     def _legend(self) -> tuple[tuple[str, str], ...]:
         states = dict.fromkeys(part.state for part in self.cards.training.values())
@@ -321,6 +339,13 @@ def preprocessing(settings: Mapping[str, object]) -> list[str]:
     if "mean" in settings:
         lines.append("normalise")
     return lines
+
+
+def _upright(item: Item) -> Item:
+    """A card with its lines below each other, where they take more than a page side by side."""
+    if not isinstance(item, Box) or item.kind != "wide" or fits([item], ()):
+        return item
+    return replace(item, kind="card")
 
 
 def _has_parts(graph: Graph) -> bool:
@@ -346,10 +371,6 @@ def _is_chain(graph: Graph) -> bool:
         for node in steps
     )
     return all(len(found) <= 1 for found in sources)
-
-
-def _rounded(value: float) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sizes(value: object) -> str:

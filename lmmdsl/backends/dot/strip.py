@@ -1,29 +1,43 @@
 """The token strip of a layout: every segment a cell, the visual span with its count."""
 
 import textwrap
+from collections.abc import Sequence
+from itertools import takewhile
 
 from lmmdsl.backends.dot.figure import Cell, Strip
 from lmmdsl.backends.dot.label import LOSS
+from lmmdsl.backends.dot.rows import strip_lines
 from lmmdsl.backends.dot.signs import TIMES
 from lmmdsl.passes.ledger import Entry, Ledger
 from lmmdsl.text.amount import exact
 
 WIDTH, LINES = 15, 3  # of a text cell, in characters and lines
-MAX_CELLS = 12
+MAX_CELLS = 24
 
 
 def make_strip(ledger: Ledger, name: str) -> Strip:
     """Draw a ledger."""
-    entries = ledger.entries
-    cells = [_cell(place, entry) for place, entry in enumerate(entries[:MAX_CELLS])]
-    if len(entries) > MAX_CELLS:
-        cells.append(Cell("more", "slot", f"{len(entries) - MAX_CELLS} more", ""))
-    return Strip(name, f"layout {ledger.layout}:", tuple(cells), _account(ledger))
+    kept = _kept(ledger.entries)
+    cells = []
+    for place, entry in enumerate(ledger.entries):
+        if place in kept:
+            cells.append(_cell(place, entry))
+        elif place - 1 in kept or place == 0:
+            run = takewhile(lambda k: k not in kept, range(place, len(ledger.entries)))
+            cells.append(Cell(f"more{place}", "slot", f"{sum(1 for _ in run)} more", ""))
+    return Strip(name, f"layout {ledger.layout}:", strip_lines(cells), _account(ledger))
+
+
+def _kept(entries: Sequence[Entry]) -> frozenset[int]:
+    """Which segments are drawn: images and what is trained on, and the first of the others."""
+    told = [place for place, entry in enumerate(entries) if entry.kind == "image" or entry.is_loss]
+    others = [place for place in range(len(entries)) if place not in told]
+    return frozenset([*told, *others[: max(MAX_CELLS - len(told), 0)]])
 
 
 def image_ports(ledger: Ledger, value: str) -> tuple[str, ...]:
     """Cells that the tokens of a visual value fill; "" is the value that is shown first."""
-    entries = ledger.entries[:MAX_CELLS]
+    entries = ledger.entries
     places = [place for place, entry in enumerate(entries) if entry.kind == "image"]
     wanted = value or next((entries[place].value for place in places), "")
     return tuple(f"s{place}" for place in places if entries[place].value == wanted)

@@ -15,7 +15,7 @@ from lmmdsl.passes.count import is_cached
 from lmmdsl.passes.ledger import Entry, Ledger
 
 PADDING = 1  # padding tokens in front, where a mask hides them
-TOKENS = {"token": 1, "text": 1, "image": 4, "slot": 2}
+TOKENS = {"token": 1, "text": 1, "image": 4, "slot": 2}  # how many stand for a segment, at most
 MAX_TOKENS = 24
 MASK, KEYS = 4, 3  # operands of an attention
 
@@ -95,15 +95,22 @@ def _front(program: Program, ledger: Ledger) -> int:
     names = [entry.text if entry.kind == "token" else "" for entry in ledger.entries]
     if program.prefix not in names:
         return 0
-    return sum(TOKENS[entry.kind] for entry in ledger.entries[: names.index(program.prefix)])
+    return sum(map(_drawn, ledger.entries[: names.index(program.prefix)]))
 
 
 def _labels(entries: tuple[Entry, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (entry.kind, _name(entry) if place == 0 else "")
         for entry in entries
-        for place in range(TOKENS[entry.kind])
+        for place in range(_drawn(entry))
     )
+
+
+def _drawn(entry: Entry) -> int:
+    """Rows that stand for a segment: no more than it has tokens."""
+    most = TOKENS[entry.kind]
+    is_known = entry.tokens is not None and entry.tokens.is_const
+    return min(most, entry.tokens.value) if entry.tokens and is_known else most
 
 
 def _name(entry: Entry) -> str:

@@ -7,21 +7,28 @@ from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Apply, Definition, Graph, Node, Value
 from lmmdsl.types.tensor import Axis, DType, TensorType
 
+TOKEN = 4  # numbers of a token, at least
+
 
 def tokens_of(kind: TensorType) -> tuple[str, ...]:
     """A tensor on an arrow: the number of tokens of `[I, N, D]` first, then the shape."""
     shape = kind.shape if kind.dtype is DType.FLOAT else ()
-    if len(shape) == 3 and isinstance(shape[1], Dim) and shape[1].is_const:
-        return (f"{shape[1]} token{'' if shape[1].value == 1 else 's'}", str(kind))
+    if len(shape) == 3 and _is_number(shape[1]) and not _is_place(shape[2]):
+        return (f"{shape[1]} token{'' if str(shape[1]) == '1' else 's'}", str(kind))
     if len(shape) == 4:  # rows and columns; of features that stand in the last axis, the first two
         rows, columns = shape[2:] if _is_number(shape[1]) else shape[1:3]
         return (f"{rows} {TIMES} {columns} tokens", str(kind))
-    return (str(kind),)
+    return ("", str(kind))
 
 
 def picture_of(kind: TensorType) -> tuple[str, ...]:
     """Images `[I, C, H, W]` on an arrow: their height and width first, then the shape."""
     return (f"{kind.shape[2]} {TIMES} {kind.shape[3]}", str(kind))
+
+
+def _is_place(width: Axis) -> bool:
+    """Whether rows are so short that they are points or scores."""
+    return isinstance(width, Dim) and width.is_const and width.value < TOKEN
 
 
 def _is_number(axis: Axis) -> bool:

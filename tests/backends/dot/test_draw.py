@@ -115,7 +115,7 @@ def test_two_visual_values_share_the_steps_that_they_begin_with():
     assert texts.count("vision") == 1
     assert texts.count("1 token") == 1
     assert texts.count("576 tokens") == 3  # to the projection, to the sampler, to the sequence
-    assert len(re.findall(r' -> "strip"', dot)) == 2
+    assert len(re.findall(r' -> "strip":"s', dot)) == 2
     assert "points_of_masks" in shipped("ferret").root.methods  # which goes through no part
     assert "points_of_masks" not in texts
 
@@ -275,16 +275,6 @@ def test_hostile_texts_appear_as_they_are():
     svg = html.unescape(render(draw(written(HOSTILE)), "svg").decode())
 
     assert 'a "quoted" <source> & | ]]> -->' in svg.replace("\xa0", " ")
-
-
-@pytest.mark.dot
-def test_the_image_is_as_wide_as_a_slide():
-    pytest.importorskip("pygraphviz")
-
-    svg = render(draw(shipped("llava_v1_5", "7b")), "svg").decode()
-    width, height = (float(size) for size in re.findall(r'(?:width|height)="(\d+)pt"', svg)[:2])
-
-    assert 1.3 < width / height < 2.2
 
 
 @pytest.mark.dot
