@@ -15,7 +15,7 @@ MAX_COEFFICIENT = 2**62
 
 
 class TooComplex(ArithmeticError):
-    """A size has grown beyond what any model needs."""
+    """A size has grown beyond what any model needs, or has no value at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Dim:
     def __floordiv__(self, other: "int | Dim") -> "Dim":
         divisor = Dim.of(other)
         if not divisor.terms:
-            raise ZeroDivisionError("division of an axis by zero")
+            raise TooComplex("divides by zero")
         exact = self.divide(divisor)
         if exact is not None:
             return exact
@@ -214,7 +214,7 @@ class Dim:
     def __mod__(self, other: "int | Dim") -> "Dim":
         divisor = Dim.of(other)
         if not divisor.terms:
-            raise ZeroDivisionError("remainder of an axis by zero")
+            raise TooComplex("divides by zero")
         if self.divide(divisor) is not None:
             return ZERO
         _, rest = self._split(divisor)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from lmmdsl.diag.codes.shapes import OperationRefused, WrongArgument
 from lmmdsl.diag.codes.types import (
+    BadValue,
     MissingArgument,
     NotCallable,
     TooManyArguments,
@@ -18,7 +19,7 @@ from lmmdsl.ops.call import BadCall, bind
 from lmmdsl.ops.signature import Refused
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.derive import derived
-from lmmdsl.sema.unify import Matched, match_arguments
+from lmmdsl.sema.unify import Matched, argument_names, match_arguments
 from lmmdsl.sema.values import (
     POISON,
     BlockRef,
@@ -343,6 +344,10 @@ def _repeat(
     kinds: list[TensorType] = []
     state = tensors[0]
     previous: tuple[Definition, TensorType] | None = None
+    if len(taken := argument_names(part.definitions, method)) > 1:
+        problem = f"has layers with different arguments: {' and '.join(taken)}"
+        ctx.sink.add(BadValue(at=at.span, what=f"the stack `{part.path}`", problem=problem))
+        return ()
     for definition in part.definitions:
         assert state is not None
         if previous != (definition, state.type):

@@ -282,7 +282,7 @@ def _list_index(
     items: tuple[object, ...], at: ast.Expr | ast.SliceExpr, expression: ast.IndexExpr, ctx: Context
 ) -> object:
     if isinstance(at, ast.SliceExpr):
-        bounds = [_bound(bound, ctx) for bound in (at.start, at.stop)]
+        bounds = [evaluate(bound, ctx) if bound else None for bound in (at.start, at.stop)]
         if any(isinstance(bound, Poison) for bound in bounds):
             return POISON
         start, stop = (b.value if isinstance(b, Dim) and b.is_const else None for b in bounds)
@@ -312,25 +312,19 @@ def _length(expression: ast.IndexExpr, ctx: Context) -> Dim | None:
     return depth_of(definition, stacks[0]) if len(stacks) == 1 else None
 
 
-def _bound(expression: ast.Expr | None, ctx: Context) -> object:
-    return None if expression is None else evaluate(expression, ctx)
-
-
 def _tensor_index(base: Tensor, expression: ast.IndexExpr, ctx: Context) -> object:
     axis = 0
     for item in expression.items:
+        taken: object = base
         if isinstance(item, ast.SliceExpr):
-            start, stop = _bound(item.start, ctx), _bound(item.stop, ctx)
+            start, stop = (evaluate(end, ctx) if end else None for end in (item.start, item.stop))
             if start is not None or stop is not None:
                 options = {"axis": Dim.of(axis), "start": start, "stop": stop}
                 taken = calls.apply("slice", [base], options, expression.span, ctx)
-                if not isinstance(taken, Tensor):
-                    return POISON
-                base = taken
             axis += 1
-            continue
-        options = {"axis": Dim.of(axis), "index": evaluate(item, ctx)}
-        taken = calls.apply("select", [base], options, expression.span, ctx)
+        else:
+            options = {"axis": Dim.of(axis), "index": evaluate(item, ctx)}
+            taken = calls.apply("select", [base], options, expression.span, ctx)
         if not isinstance(taken, Tensor):
             return POISON
         base = taken
@@ -340,6 +334,10 @@ def _tensor_index(base: Tensor, expression: ast.IndexExpr, ctx: Context) -> obje
 def _marked_rows(marks: Marks, expression: ast.IndexExpr, ctx: Context) -> object:
     """`<image>[a:b]`, `<image>[k]`: some rows of every image."""
     rows = tuple(map(Dim.of, range(marks.rows or 0)))
+    if len(expression.items) != 1:
+        what, found = f"the rows of `{marks.token}`", f"{len(expression.items)} of them"
+        ctx.sink.add(WrongKind(at=expression.span, what=what, wanted="one index", found=found))
+        return POISON
     chosen = _list_index(rows, expression.items[0], expression, ctx)
     picked = chosen if isinstance(chosen, tuple) else (chosen,)
     numbers = [row.value for row in picked if isinstance(row, Dim)]

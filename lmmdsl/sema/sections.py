@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from lmmdsl.diag.codes.layout import PreprocessSize
-from lmmdsl.diag.codes.types import UnknownSetting
+from lmmdsl.diag.codes.types import BadValue, UnknownSetting
 from lmmdsl.diag.codes.weights import LoraTarget, TrainsMissingPart
 from lmmdsl.diag.suggest import within
 from lmmdsl.dims.expr import Dim
 from lmmdsl.graph.ir import Definition, Param, walk
 from lmmdsl.graph.program import LoraRule, Stage, Weights
-from lmmdsl.sema import expr
+from lmmdsl.sema import expr, operators
 from lmmdsl.sema.context import Context
 from lmmdsl.sema.naming import checked_rules, naming_rules
 from lmmdsl.sema.select import near_misses, select
@@ -89,8 +89,8 @@ def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Co
                     candidates=tuple(numbers),
                 )
             )
-        elif isinstance(value, Dim | float):
-            numbers[setting.name] = float(value.value if isinstance(value, Dim) else value)
+        elif (positive := _positive(setting, value, ctx)) is not None:
+            numbers[setting.name] = positive
     definitions = dict(walk(root))
     refused: set[str] = set()
     for path in paths:
@@ -102,6 +102,19 @@ def _lora(rule: ast.StageRule, paths: tuple[str, ...], root: Definition, ctx: Co
                 ctx.sink.add(LoraTarget(at=rule.span, path=path, found=found))
             refused.add(found)
     return LoraRule(paths, int(numbers["rank"]), numbers["alpha"])
+
+
+def _positive(setting: ast.Setting, value: object, ctx: Context) -> float | None:
+    """A positive number, a whole one for a rank; None after reporting E0303 or E0307."""
+    if setting.name == "rank" or isinstance(value, Dim) or not isinstance(value, float):
+        found: float | None = operators.number(value, f"`{setting.name}`", setting.span, ctx)
+    else:
+        found = value
+    if found is not None and found <= 0:
+        what = f"`{setting.name} = {found}`"
+        ctx.sink.add(BadValue(at=setting.span, what=what, problem="must be positive"))
+        return None
+    return found
 
 
 def build_weights(item: ast.Naming, root: Definition, ctx: Context) -> Weights:

@@ -5,11 +5,12 @@ other mention. `*b` binds any number of leading axes.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lmmdsl.dims.expr import Dim, Symbol, Why
 from lmmdsl.dims.solve import solve
+from lmmdsl.graph.ir import Definition
 from lmmdsl.types.tensor import Axis, Rest, TensorType
 
 
@@ -53,6 +54,13 @@ class Matched:
         )
         whys = tuple(source.why for source in used if source.why)
         return size.because(Why(f"{given} = {size}", None, whys))
+
+
+def argument_names(layers: Iterable[Definition], method: str) -> list[str]:
+    """The different lists of arguments that layers of a stack take."""
+    graphs = (layer.methods.get(method) for layer in dict.fromkeys(layers))
+    names = (", ".join(map(graph.name_of, graph.inputs)) for graph in graphs if graph)
+    return [f"({found})" for found in dict.fromkeys(names)]
 
 
 def match_arguments(declared: Sequence[TensorType], found: Sequence[TensorType | None]) -> Matched:
