@@ -8,6 +8,7 @@ from lmmdsl.backends.dot.signs import SIGNS
 from lmmdsl.backends.dot.style import INK, MONO, MUTED, PAPER, RULE, SEES, SEES_IMAGE, tone
 
 TITLE, BODY, SMALL = 18, 14, 12
+SIDE = 16  # of a square of a matrix
 LOSS = "loss"
 LEFT = 'ALIGN="LEFT"'
 _PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
@@ -148,14 +149,23 @@ def _cell_note(note: str) -> str:
 def grid(item: Grid) -> str:
     """The label of a visibility matrix."""
     kinds = [*(kind for kind, _ in item.labels), *item.more]
-    width = f'COLSPAN="{len(kinds) + 1}" ALIGN="LEFT" BORDER="0"'
+    width = f'COLSPAN="{len(kinds) + 2}" ALIGN="LEFT" BORDER="0"'
     rows = [_row(_cell(words(item.title, BODY, bold=True), f'{width} CELLPADDING="4"'))]
+    blank = _cell("", f'BORDER="0" WIDTH="{_beside(item)}"')
     for (_, name), cells in zip(item.labels, item.rows, strict=True):
         label = _cell(words(name, SMALL, mono=True), 'BORDER="0" ALIGN="RIGHT" CELLPADDING="2"')
-        rows.append(_row(label, *map(_square, cells, kinds)))
+        rows.append(_row(label, *map(_square, cells, kinds), blank))
     for line in item.note.splitlines():
         rows.append(_row(_cell(words(line, SMALL, color=MUTED), f'{width} CELLPADDING="2"')))
     return _table(rows, f'BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="0" COLOR="{RULE}"')
+
+
+def _beside(item: Grid) -> int:
+    """Room beside a matrix for longer text below it, which would else stretch its columns."""
+    names = max(len(name) for _, name in item.labels)
+    taken = names * SMALL * 3 // 5 + SIDE * (len(item.labels) + len(item.more))
+    texts = [len(item.title) * BODY, *(len(line) * SMALL for line in item.note.splitlines())]
+    return max(0, max(texts) * 3 // 5 - taken)
 
 
 def _square(state: str, kind: str) -> str:
@@ -163,7 +173,7 @@ def _square(state: str, kind: str) -> str:
         return _cell("", 'BORDER="0" WIDTH="12"')
     seen = SEES_IMAGE if kind == "image" else SEES
     fill = {"yes": seen, "no": PAPER, "never": tone("token").fill}[state]
-    return _cell("", f'BGCOLOR="{fill}" WIDTH="16" HEIGHT="16" FIXEDSIZE="TRUE"')
+    return _cell("", f'BGCOLOR="{fill}" WIDTH="{SIDE}" HEIGHT="{SIDE}" FIXEDSIZE="TRUE"')
 
 
 def arrow(lines: tuple[str, ...], color: str) -> str:

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from lmmdsl.backends.dot.emit import emit
-from lmmdsl.backends.dot.figure import Figure
+from lmmdsl.backends.dot.figure import Figure, Grid
 from lmmdsl.backends.dot.flow import draw_flow
 from lmmdsl.backends.dot.mermaid import emit_mermaid
 from lmmdsl.backends.dot.model import draw_model
+from lmmdsl.backends.dot.modes import mode_grids
 from lmmdsl.backends.dot.visibility import make_grid
 from lmmdsl.graph.ir import Definition, Instance, Stack, distinct
 from lmmdsl.graph.program import Program, Stage
@@ -37,9 +38,9 @@ def draw(
     Args:
         program: the checked model.
         level: `model` (all on one slide), `part` (the inside of a part), `block` (every operation of a block), or
-            `visibility` (who sees whom in the LLM).
+            `visibility` (who sees whom in the LLM, or in each method of a part).
         part: for `part` and `block`: a path such as `vision` or `llm.layers`, the name of a block, or a method of
-            the model such as `arrange`.
+            the model such as `arrange`; for `visibility`: a part, instead of the LLM.
         stage: for `model`: colour parts by what this stage trains.
         layout: for `model` and `visibility`: whose tokens to show; the first layout by default.
 
@@ -73,7 +74,7 @@ def figure(
             return _flow(program, part, depth=1 if level == "part" else 0)
         case "visibility":
             _check(layout, "layout", tuple(item.name for item in program.layouts))
-            return _visibility(program, layout)
+            return _visibility(program, part, layout)
         case _:
             raise DrawError(f"no level `{level}`", LEVELS)
 
@@ -117,14 +118,30 @@ def _method(program: Program, name: str) -> Definition | None:
     return replace(program.root, methods={name: graph}) if graph else None
 
 
-def _visibility(program: Program, layout: str | None) -> Figure:
-    ledger = next((item for item in ledgers(program) if layout in (None, item.layout)), None)
-    has_decoder = "decode" in program.root.methods
-    grid = make_grid(program, ledger, "sees") if ledger and has_decoder else None
-    if grid is None or ledger is None:
-        raise DrawError(
-            "who sees whom cannot be drawn for this model: it has no layout, or its masks differ by layer"
-        )
+def _visibility(program: Program, part: str | None, layout: str | None) -> Figure:
     variant = f" {program.variant}" if program.variant else ""
     title = f"{program.name}{variant}"
-    return Figure(title, f"layout {ledger.layout}", (grid,), (), name=program.name)
+    grids, about = _grids(program, part, layout)
+    if not grids:
+        raise DrawError(
+            "who sees whom cannot be drawn: there is no layout and no part that attends to its own rows,"
+            " or its layers differ",
+            tuple(program.root.parts),
+        )
+    row = tuple(grid.id for grid in grids)
+    return Figure(title, about, grids, (), rows=(row,), name=program.name)
+
+
+def _grids(program: Program, part: str | None, layout: str | None) -> tuple[tuple[Grid, ...], str]:
+    """The matrix of the LLM, or those of a part: without an LLM, of its connector."""
+    ledger = next((item for item in ledgers(program) if layout in (None, item.layout)), None)
+    if part is None and ledger and "decode" in program.root.methods:
+        grid = make_grid(program, ledger, "sees")
+        return ((grid,) if grid else ()), f"layout {ledger.layout}"
+    name = part or program.role("connector")
+    definition = _definition(program, name) if name else None
+    if part is not None and definition is None:
+        raise DrawError(f"no part or block `{part}`", tuple(program.root.parts))
+    if definition is None or name is None:
+        return (), ""
+    return mode_grids(definition, name), f"{definition.block}: who sees whom in each of its methods"

@@ -2,13 +2,15 @@
 
 Tones are tints of the Okabe-Ito palette, which people with any colour vision tell apart; state is also written out in
 words and line styles, so that a picture survives a black-and-white printer. Fonts are families with a fallback on
-every system.
+every system; those that end a list have the letters of East Asia. SVG takes them where it is looked at, PNG and PDF
+where they are made: without one of them on that machine (`fc-list :lang=zh` names them), such letters are boxes there.
 """
 
 from dataclasses import dataclass
 
-FONT = "Helvetica,Arial,sans-serif"
-MONO = "Menlo,Consolas,monospace"
+EAST_ASIA = "Noto Sans CJK SC,PingFang SC,Microsoft YaHei"
+FONT = f"Helvetica,Arial,sans-serif,{EAST_ASIA}"
+MONO = f"Menlo,Consolas,monospace,{EAST_ASIA}"
 
 INK = "#1d2733"
 MUTED = "#5c6873"

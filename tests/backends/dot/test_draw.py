@@ -355,7 +355,9 @@ def test_visibility_has_a_column_for_each_image_that_layers_look_at():
     rows = [row.count("<TD") for row in re.findall(r"<TR>(.*?)</TR>", dot) if "FIXEDSIZE" in row]
 
     assert "right: in xattn, the last <image>" in _texts(dot)
-    assert set(rows) == {1 + 13 + 1 + 2}  # a name, tokens with padding, a gap, two images
+    assert set(rows) == {
+        1 + 13 + 1 + 2 + 1
+    }  # a name, tokens with padding, a gap, two images, a margin
 
 
 def test_part_level_opens_the_layer_that_has_more_than_others():

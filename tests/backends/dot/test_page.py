@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lmmdsl.backends.dot import draw, render
+from lmmdsl.backends.dot import DrawError, draw, render
 from tests.support.programs import shipped
 
 
@@ -78,3 +78,38 @@ def test_cards_carry_the_published_names():
 
     assert "EVA-CLIP ViT-g/14" in texts
     assert "Q-Former" in texts
+
+
+def test_each_method_of_a_part_has_its_matrix():
+    dot = draw(shipped("blip2_stage1"), level="visibility")
+
+    texts = texts_of(dot)
+    for name in ("qformer", "qformer.read", "qformer.match", "qformer.write"):
+        assert name in texts
+    found = [grid.count('WIDTH="16"') - grid.count('BGCOLOR="#ffffff"') for grid in _grids(dot)]
+    # Four queries and three words: queries alone, words alone, all see all, words see queries and those before.
+    assert found == [16, 9, 49, 4 * 7 + 6]
+
+
+def test_a_part_that_attends_to_nothing_has_no_matrix():
+    with pytest.raises(DrawError, match="its layers differ"):
+        draw(shipped("visualglm_6b"), level="visibility", part="proj")
+
+
+def test_visibility_of_an_unknown_part_is_refused():
+    with pytest.raises(DrawError, match="no part or block `nothing`") as caught:
+        draw(shipped("blip2_stage1"), level="visibility", part="nothing")
+
+    assert "qformer" in caught.value.candidates
+
+
+def _grids(dot):
+    return re.findall(r'^  "(?:qformer[^"]*)" \[.*', dot, re.MULTILINE)
+
+
+def test_fonts_end_in_ones_that_have_the_letters_of_east_asia():
+    dot = draw(shipped("visualglm_6b"))
+
+    families = {*re.findall('fontname="([^"]*)"', dot), *re.findall('FACE="([^"]*)"', dot)}
+    assert len(families) == 2
+    assert all("sans-serif,Noto Sans CJK" in f or "monospace,Noto Sans CJK" in f for f in families)
