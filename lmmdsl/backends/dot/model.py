@@ -4,13 +4,14 @@ From the image on the left to the logits: preprocessing, encoder, what is droppe
 that the visual tokens enter; below that the LLM. Parts are cards with their stacks folded and their parameters.
 """
 
+import textwrap
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from lmmdsl.backends.dot.cards import READER, Cards
 from lmmdsl.backends.dot.figure import Arrow, Box, Figure, Frame, Item, Line
 from lmmdsl.backends.dot.fold import run_box, runs
-from lmmdsl.backends.dot.rows import fits, wrapped
+from lmmdsl.backends.dot.rows import below, fits, wrapped
 from lmmdsl.backends.dot.strip import image_ports, make_strip
 from lmmdsl.backends.dot.style import STATE_WORDS
 from lmmdsl.backends.dot.visibility import make_grid
@@ -34,6 +35,7 @@ from lmmdsl.passes.ledger import ledgers
 from lmmdsl.text.amount import share, short
 
 IMAGE = 4  # axes of images
+ABOUT = 48  # characters of a line that says what a flow is for
 TEXT_METHODS = ("embed", "read", "arrange", "decode", "logits")
 
 
@@ -75,6 +77,7 @@ class _Model:
                 self._flow(name, graph)
             else:
                 self._framed_flow(name, graph)
+        self.arrows += below(self.frames, self.items, self.arrows)
         if "decode" in self.program.root.methods:
             self._language()
         return Figure(
@@ -109,7 +112,7 @@ class _Model:
     def _framed_flow(self, method: str, graph: Graph) -> None:
         """One of several flows: its name and what it is for, over what it does."""
         first, rows = len(self.items), len(self.rows)
-        about = graph.doc.strip().partition("\n")[0]
+        about = textwrap.fill(graph.doc.strip().partition("\n")[0], ABOUT)
         head = Box(f"{method}.head", "head", method, about, tone="data")
         self.items.append(head)
         self._flow(method, graph)

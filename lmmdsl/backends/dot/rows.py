@@ -5,11 +5,13 @@ in the other direction, so that its arrow leads straight down.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from lmmdsl.backends.dot.figure import Arrow, Box, Cell, Grid, Item, Line, Strip
+from lmmdsl.backends.dot.figure import Arrow, Box, Cell, Frame, Grid, Item, Line, Strip
 from lmmdsl.backends.dot.label import BODY, SMALL, TITLE
 
 PAGE = 1080  # points; with its margins, a column of print of 510 makes 5 points of 12
+FRAMED = 3 * PAGE // 2  # for frames, which are high: a narrower picture would not fit in height
 BOLD, MONO, CHAR = 0.72, 0.6, 0.52  # widths of letters, of the size of their type
 MARGIN, PADDING, SQUARE = 22, 18, 17
 GAP = 42  # between boxes that an arrow joins
@@ -74,6 +76,30 @@ def wrapped(row: Sequence[Item], arrows: Sequence[Arrow]) -> Iterator[tuple[str,
         yield names[::-1] if place % 2 else names
 
 
+def below(
+    frames: Sequence[Frame], items: Sequence[Item], arrows: Sequence[Arrow]
+) -> Iterator[Arrow]:
+    """Hidden arrows that put frames under others where all of them side by side are too wide."""
+    drawn = {item.id: item for item in items}
+    ranks = [_ranks(frame, arrows) for frame in frames]
+    widths = [max(sum(item_width(drawn[name]) + GAP for name in row) for row in of) for of in ranks]
+    lines = _lines(widths, FRAMED)
+    for upper, lower in pairwise(lines):
+        ends = (frames[place].items[-1] for place in upper)
+        yield from (
+            Arrow(end, frames[place].items[0], is_hidden=True) for end in ends for place in lower
+        )
+
+
+def _ranks(frame: Frame, arrows: Sequence[Arrow]) -> list[list[str]]:
+    """The boxes of a frame by how many arrows lead to them."""
+    rank = dict.fromkeys(frame.items, 0)
+    for name in frame.items:  # which stand behind what they are made of
+        before = [rank[a.source] for a in arrows if a.target == name and a.source in rank]
+        rank[name] = max(before, default=-1) + 1
+    return [[n for n in frame.items if rank[n] == place] for place in range(max(rank.values()) + 1)]
+
+
 def _widths(row: Sequence[Item], arrows: Sequence[Arrow]) -> list[float]:
     """What each box of a row takes, with the arrow from it to the next one."""
     labels = {(arrow.source, arrow.target): arrow.label for arrow in arrows}
@@ -87,12 +113,12 @@ def _gap(label: Sequence[str]) -> float:
     return max([GAP - MARGIN, *first, *(text_width(line, SMALL) for line in label[1:])]) + MARGIN
 
 
-def _lines(widths: Sequence[float]) -> list[list[int]]:
+def _lines(widths: Sequence[float], page: int = PAGE) -> list[list[int]]:
     """Places in as few lines as a page allows, of about the same width."""
-    fewest = len(_filled(widths, PAGE))
-    limits = range(0, PAGE, STEP)
+    fewest = len(_filled(widths, page))
+    limits = range(0, page, STEP)
     even = (lines for limit in limits if len(lines := _filled(widths, limit)) == fewest)
-    return next(even, _filled(widths, PAGE))
+    return next(even, _filled(widths, page))
 
 
 def _filled(widths: Sequence[float], limit: float) -> list[list[int]]:

@@ -107,6 +107,16 @@ def _grids(dot):
     return re.findall(r'^  "(?:qformer[^"]*)" \[.*', dot, re.MULTILINE)
 
 
+def test_flows_that_are_too_wide_side_by_side_stand_below_each_other():
+    two, one = draw(shipped("albef_vqa")), draw(shipped("albef"))
+
+    hidden = r'^  "([^"]+).out" -> "([^"]+).head" \[style=invis\]'
+    assert [(a.partition(".")[0], b) for a, b in re.findall(hidden, two, re.MULTILINE)] == [
+        ("ask", "rank"), ("ask", "choose"), ("answer", "rank"), ("answer", "choose"),
+    ]  # fmt: skip
+    assert not re.findall(hidden, one, re.MULTILINE)
+
+
 def test_fonts_end_in_ones_that_have_the_letters_of_east_asia():
     dot = draw(shipped("visualglm_6b"))
 
