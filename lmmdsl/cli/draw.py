@@ -27,7 +27,9 @@ SUFFIXES = (*FORMS, *TEXTS)
     "--level", type=click.Choice(LEVELS), default="model", show_default=True,
     help="How far to go into detail.",
 )  # fmt: skip
-@click.option("--part", metavar="PATH", help="part, block: which part, such as llm.layers.")
+@click.option(
+    "--part", metavar="PATH", help="part, block, visibility: which part, such as llm.layers."
+)
 @click.option("--stage", metavar="NAME", help="model: colour the parts by what this stage trains.")
 @click.option("--layout", metavar="NAME", help="model, visibility: whose tokens to show.")
 def command(

@@ -159,8 +159,6 @@ class Package:
                 empty = np.zeros((batch, slot["heads"], 0, slot[part]), self.float)
                 past = cache[f"present.{layer}.{part}"] if cache else empty
                 feeds[f"past_key_values.{layer}.{part}"] = past
-        if cache is None or length > 1:
-            self._require_places(ids, features, cache)
         kept = self._kept(feeds, cache)
         results = self.run("decoder_model_merged", feeds | kept)
         return results.pop("logits"), results | kept
@@ -196,21 +194,14 @@ class Package:
         if wrong.size:
             raise IndexError(f"id {wrong[0]} is outside the vocabulary of {words} ids")
 
-    def _require_places(
-        self, ids: Array | None, features: Array | None, cache: Mapping[str, Array] | None
-    ) -> None:
-        """Refuse images that layers read, where ids [B, S] have not as many places for them."""
+    def _require_places(self, ids: Array, features: Array | None) -> None:
+        """Refuse images that layers read, where a prompt [B, T] has not as many places for them."""
         for span in self.facts["images"]:
-            if (
-                span["enters"] != "layers"
-                or ids is None
-                or (features is None and cache is not None)
-            ):
+            if span["enters"] != "layers":
                 continue
-            places = int((ids == span["id"]).sum())
-            size = int(np.prod(span["features"]))
+            places, size = int((ids == span["id"]).sum()), int(np.prod(span["features"]))
             images = 0 if features is None else len(features) // size
-            if places > images or (cache is None and images > places):
+            if places != images:
                 raise ValueError(
                     f"{images} images for {places} placeholders {span['id']} in the text"
                 )
@@ -243,6 +234,7 @@ class Package:
             ids, mask = pad_in_front(ids, mask)
         features = None if pixels is None else self.encode(pixels)
         self._require_images(ids, {"image_features": features, **(rows or {})})
+        self._require_places(ids, features)
         embeds, memory = self.embed(ids, features, rows), None
         if answers:  # they have a beginning of their own
             memory, start = self.read(embeds, mask), self.facts["start_id"] or 0
