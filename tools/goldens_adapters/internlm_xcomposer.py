@@ -13,7 +13,7 @@ from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, inputs_
 from goldens_adapters.lora import with_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
 from goldens_adapters.qformer import qformer_settings
-from goldens_adapters.words import arguments, demand, llama_settings
+from goldens_adapters.words import arguments, demand, has_rest, llama_settings
 
 NAME = "internlm_xcomposer"
 FEATURES = {
@@ -48,7 +48,7 @@ def run(case: Case, runner: Runner) -> Outputs:
 def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `EvaVit` for a `vision` section."""
     demand(vision, kind="eva_vit_g", position="learned_absolute", mlp_bias=True)
-    return eva_settings(vision | {"position": "learned"})
+    return eva_settings(vision | {"position": "learned"}) | {"rest": has_rest(vision)}
 
 
 def connector_settings(connector: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from goldens_adapters.flows import (
 )
 from goldens_adapters.lora import add_adapters
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import activation, arguments, demand, llama_settings, pick
+from goldens_adapters.words import activation, arguments, demand, has_rest, llama_settings, pick
 
 NAME = "mplug_owl"
 FEATURES = {"vision_features": "vision(pixel_values)"}
@@ -76,7 +76,8 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
         head_dim=vision["width"] // vision["heads"],
     )
     sizes = ("image_size", "patch_size", "channels", "width", "depth", "heads", "mlp_width")
-    return pick(vision, *sizes, "norm_eps") | {"act": activation(vision)}
+    found = pick(vision, *sizes, "norm_eps")
+    return found | {"act": activation(vision), "rest": has_rest(vision)}
 
 
 def abstractor_settings(connector: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from goldens_adapters import whole
 from goldens_adapters.case import Array, Case
 from goldens_adapters.flows import FLOW, add_flow, flow_text, images_of, read_text, shown
 from goldens_adapters.model import Outputs, Runner, compile_text
-from goldens_adapters.words import ROOM, activation, arguments, demand, pick
+from goldens_adapters.words import ROOM, activation, arguments, demand, has_rest, pick
 
 NAME = "qwen_vl"
 FEATURES = {"vision_features": "vision(pixel_values)"}
@@ -66,7 +66,7 @@ def vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
     )
     sizes = ("image_size", "patch_size", "channels", "width", "depth", "heads", "mlp_width")
     found = pick(vision, *sizes, "norm_eps") | {"act": activation(vision)}
-    return found | {"table_side": vision["pos_table_grid"]}
+    return found | {"table_side": vision["pos_table_grid"], "rest": has_rest(vision)}
 
 
 def resampler_settings(connector: dict[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,11 @@ def grid_settings(case: Case, **more: object) -> dict[str, Any]:
     return found | {"table_side": side} | more
 
 
+def has_rest(vision: Mapping[str, Any]) -> bool:
+    """Whether patches leave a rest of a square image."""
+    return bool(vision["image_size"] % vision["patch_size"])
+
+
 def clip_settings(vision: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `ClipVit` for a `vision` section."""
     demand(
