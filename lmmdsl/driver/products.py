@@ -38,7 +38,7 @@ def needs(extra: str) -> Iterator[None]:
         library = (error.name or "").partition(".")[0]
         if library in ("", "lmmdsl"):
             raise
-        raise CompileFailed((LibraryMissing(library=library, extra=extra),)) from None
+        raise CompileFailed((LibraryMissing(package=library, extra=extra),)) from None
 
 
 def write_onnx(

@@ -5,6 +5,7 @@ compiler knows of it: its shape rule, its PyTorch and ONNX text, its cost, and t
 (weights) are ordinary inputs; a library block declares them and passes them in.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
@@ -111,7 +112,7 @@ Cases = tuple[Case, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Op:
+class Op(ABC):
     """Base of all operations. Subclasses are frozen dataclasses; their fields are the attributes."""
 
     name: ClassVar[str]
@@ -136,17 +137,17 @@ class Op:
         """Types of the outputs; raises `Refused`. The default follows `signature`."""
         return infer_signature(self.name, self.signature, self.attributes, inputs)
 
+    @abstractmethod
     def torch(self, e: TorchEmitter, *args: str) -> str:
         """A Python expression; an absent optional argument arrives as "None"."""
-        raise NotImplementedError(self.name)
 
     def torch_module(self, shapes: Mapping[str, tuple[Dim, ...]]) -> str | None:
         """A `torch.nn` constructor call for a block that only applies this operation to its own parameters."""
         return None
 
+    @abstractmethod
     def onnx(self, g: OnnxBuilder, *args: str | None) -> Any:
         """Emit nodes; gives the output name (or a tuple)."""
-        raise NotImplementedError(self.name)
 
     def flops(self, inputs: Types, outputs: tuple[TensorType, ...]) -> Dim:
         """Floating-point operations of matrix products and convolutions; 0 for the rest, as torch counts."""

@@ -139,11 +139,11 @@ def _order(operator: str, left: object, right: object, at: Span, ctx: Context) -
 
 def _known(
     operator: str, left: object, right: object, at: Span, ctx: Context
-) -> tuple[object, object] | None:
+) -> tuple[float, float] | None:
     """Two numbers, or None after reporting that one of them is known only when the model runs."""
-    plain = (_plain(left), _plain(right))
-    if not any(isinstance(value, Dim) for value in plain):
-        return plain
+    numbers = [n for n in (_plain(left), _plain(right)) if isinstance(n, int | float)]
+    if len(numbers) == 2:
+        return numbers[0], numbers[1]
     found, what = f"{left} and {right}", f"the operands of `{operator}`"
     ctx.sink.add(WrongKind(at=at, what=what, wanted="known numbers", found=found))
     return None
@@ -204,7 +204,7 @@ def _fraction(operator: str, left: object, right: object, at: Span, ctx: Context
     if (plain := _known(operator, left, right, at, ctx)) is None:
         return POISON
     try:
-        result = actions[operator](*map(float, plain))  # type: ignore[arg-type]
+        result = actions[operator](*map(float, plain))
     except (ArithmeticError, ValueError) as error:
         problem = f"has no value: {error}"
     else:

@@ -34,7 +34,7 @@ def _is_a_name(error: UnexpectedInput) -> bool:
     if not isinstance(error, UnexpectedToken) or not error.token.isidentifier():
         return False
     parser = error.interactive_parser
-    if error.token.type == "NAME" or "NAME" not in parser.accepts():  # type: ignore[no-untyped-call]
+    if error.token.type == "NAME" or "NAME" not in error.accepts:
         return False
     parser.feed_token(Token.new_borrow_pos("NAME", error.token, error.token))
     return True
@@ -85,4 +85,5 @@ def _load(stored: list[dict[str, Any]]) -> Lark:
     table["states"] = {
         int(state): moves for state, moves in table["states"].items()
     }  # JSON keys are strings
+    # What lark offers in public reads pickles, which run code: this is its way back from plain data, without types.
     return Lark._load_from_dict(data, {int(key): item for key, item in memo.items()})  # type: ignore[no-any-return, no-untyped-call]

@@ -13,6 +13,7 @@ import math
 import re
 import stat
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -154,8 +155,8 @@ class _RepeatedKeyError(Exception):
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        raise _RepeatedKeyError(next(repr(k) for k, _ in pairs if k in seen or seen.add(k)))  # type: ignore[func-returns-value]
+        counts = Counter(key for key, _ in pairs)
+        raise _RepeatedKeyError(next(repr(key) for key, count in counts.items() if count > 1))
     return found
 
 

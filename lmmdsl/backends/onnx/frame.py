@@ -73,10 +73,7 @@ class Frame:
 
 def signature(graph: Graph) -> tuple[tuple[str, TensorType], ...]:
     """Names and types of a method's arguments."""
-    return tuple(
-        (graph.nodes[value.node].payload.name, graph.type_of(value))  # type: ignore[union-attr]
-        for value in graph.inputs
-    )
+    return tuple((graph.name_of(value), graph.type_of(value)) for value in graph.inputs)
 
 
 def open_ranks(graph: Graph, kinds: Kinds) -> tuple[tuple[str, int], ...]:

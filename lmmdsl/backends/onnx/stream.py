@@ -88,13 +88,12 @@ def copy_range(source: BinaryIO, start: int, target: BinaryIO, length: int) -> N
     for call in KERNEL_COPIES:
         done += _ask_kernel(call, source, start + done, target, length - done)
     source.seek(start + done)
-    buffer = memoryview(bytearray(min(BUFFER, length - done)))
     while done < length:
-        count = source.readinto(buffer[: length - done])  # type: ignore[attr-defined]
-        if not count:
+        piece = source.read(min(BUFFER, length - done))
+        if not piece:
             raise OnnxError(CUT_SHORT)
-        _put(target, buffer[:count])
-        done += count
+        _put(target, memoryview(piece))
+        done += len(piece)
 
 
 def _ask_kernel(

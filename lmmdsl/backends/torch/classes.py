@@ -266,8 +266,7 @@ class ClassWriter:
     def method_doc(self, graph: Graph) -> str:
         """The docstring: what the method does, and the shapes that go in and out."""
         inputs = ", ".join(
-            f"{graph.nodes[v.node].payload.name} {shape_text(graph.type_of(v))}"  # type: ignore[union-attr]
-            for v in graph.inputs
+            f"{graph.name_of(value)} {shape_text(graph.type_of(value))}" for value in graph.inputs
         )
         outputs = ", ".join(shape_text(graph.type_of(value)) for _, value in graph.outputs)
         shapes = f"Shapes: {inputs} -> {outputs}."

@@ -125,7 +125,7 @@ def _rare_text(node: ast.expr) -> str:
             return f"{show(body, 1)} if {show(test, 1)} else {show(orelse)}"
         case ast.ListComp(elt=element, generators=loops):
             return f"[{' '.join([show(element), *map(_loop, loops)])}]"
-    raise NotImplementedError(ast.dump(node))
+    raise TypeError(f"no operation writes such an expression: {ast.dump(node)}")
 
 
 def quoted(text: str) -> str:

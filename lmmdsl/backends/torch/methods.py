@@ -26,8 +26,10 @@ from lmmdsl.graph.ir import (
     Repeat,
     Route,
     Size,
+    Stack,
     Value,
 )
+from lmmdsl.passes.count import find_part
 from lmmdsl.types.tensor import DType, Rest, TensorType
 
 INDENT = 8
@@ -333,11 +335,9 @@ class MethodWriter(Locals):
 
     def depth(self, path: str) -> int:
         """Number of layers that a stack has."""
-        at = self.definition
-        *owners, name = path.split(".")
-        for step in owners:
-            at = at.parts[step].definition  # type: ignore[union-attr]
-        return len(at.parts[name].definitions)  # type: ignore[union-attr]
+        stack = find_part(self.definition, path)
+        assert isinstance(stack, Stack)
+        return len(stack.definitions)
 
 
 def _bound(call: Call) -> str:

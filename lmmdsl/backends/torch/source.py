@@ -13,8 +13,8 @@ from lmmdsl.backends.torch.classes import Classes, ClassWriter
 from lmmdsl.backends.torch.families import Families, Family
 from lmmdsl.backends.torch.layout import docstring
 from lmmdsl.backends.torch.leaves import leaf_module
-from lmmdsl.backends.torch.library import import_lines, names_in, needed, pieces
 from lmmdsl.backends.torch.names import class_names
+from lmmdsl.backends.torch.pieces import import_lines, names_in, needed, pieces
 from lmmdsl.backends.torch.reader import ReaderWriter
 from lmmdsl.backends.torch.root import RootWriter
 from lmmdsl.backends.torch.slots import Slots

@@ -112,10 +112,11 @@ def add_adapter(linear: nn.Linear, rank: int, alpha: float) -> None:
     """Give a linear layer an adapter that changes nothing yet."""
     weight = linear.weight
     linear.__class__ = AdaptedLinear
+    assert isinstance(linear, AdaptedLinear)
     down = torch.randn(rank, weight.shape[1], dtype=weight.dtype, device=weight.device)
     linear.lora_down = nn.Parameter(down * weight.shape[1] ** -0.5)
     linear.lora_up = nn.Parameter(weight.new_zeros(weight.shape[0], rank))
-    linear.lora_scale = alpha / rank  # type: ignore[assignment]
+    linear.lora_scale = alpha / rank
 
 
 def is_within(path: str, part: str) -> bool:

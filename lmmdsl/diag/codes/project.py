@@ -178,12 +178,12 @@ class LibraryMissing(Diagnostic):
         pip install 'lmmdsl[onnx]'
     """
 
-    library: str
+    package: str
     extra: str
 
     def message(self) -> str:
         """Name it."""
-        return f"this needs `{self.library}`, which is not installed"
+        return f"this needs `{self.package}`, which is not installed"
 
     def helps(self) -> tuple[str, ...]:
         """Say how to get it."""
